@@ -1,0 +1,246 @@
+"""What loss do N parameters and D tokens buy: the families of laws.
+
+A law is a frozen pytree of its coefficients with one pure formula, `law(params, tokens)`,
+elementwise over arrays.
+"""
+
+import abc
+import math
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from scaling_jax._numerics import as_floats, log_power
+from scaling_jax._pytree import NonNegative, Number, Positive, Record
+
+# Forward and backward pass, per parameter and token (Kaplan et al. 2020, section 2.1).
+TRAIN_FLOPS_PER_PARAM_TOKEN = 6.0
+
+
+class Law(Record, abc.ABC):
+    """A loss law of your own: fields, and `loss` in terms of them.
+
+    `loss(params, tokens)` is in nats per token; it must fall in both arguments. That is
+    enough for `plan`, which then takes its general path.
+
+    Example:
+        >>> class Floorless(Law):
+        ...     '''L(N, D) = A / (N D)^alpha.'''
+        ...     A: Positive
+        ...     alpha: Positive
+        ...     def loss(self, params, tokens):
+        ...         return self.A / (params * tokens) ** self.alpha
+        >>> Floorless(A=10.0, alpha=0.04)(1e9, 1e11)
+        1.584893192461114
+    """
+
+    @abc.abstractmethod
+    def loss(self, params: Number, tokens: Number) -> jax.Array:
+        """Return the final pre-training loss in nats per token."""
+
+    def __call__(self, params: Number, tokens: Number) -> jax.Array:
+        """The same as `loss`: a law is a function."""
+        return self.loss(params, tokens)
+
+
+class Allocation(Record):
+    """A model size and its training tokens."""
+
+    params: Number
+    tokens: Number
+
+    @property
+    def tokens_per_param(self) -> Number:
+        """D / N."""
+        return self.tokens / self.params
+
+    @property
+    def train_flops(self) -> Number:
+        """6 N D."""
+        return TRAIN_FLOPS_PER_PARAM_TOKEN * self.params * self.tokens
+
+
+class Terms(NamedTuple):
+    """The two powers of a `PowerSum`: A / N^alpha + B / D^beta, scales as logarithms."""
+
+    log_a: Number
+    alpha: Number
+    log_b: Number
+    beta: Number
+
+    @property
+    def log_a_excess(self) -> Number:
+        """log(A (1 + alpha / beta)): the size term's scale when it has its optimal share."""
+        return self.log_a + jnp.log1p(self.alpha / self.beta)
+
+    @property
+    def log_b_excess(self) -> Number:
+        """log(B (1 + beta / alpha)): the same for the data term."""
+        return self.log_b + jnp.log1p(self.beta / self.alpha)
+
+
+class PowerSum(Law):
+    """A law whose excess, a monotone function of the loss, is A / N^alpha + B / D^beta.
+
+    A family states three things: its `terms`, the `excess` that a loss has, and its
+    inverse. Everything else follows in closed form: loss, inversions, the allocation that
+    is optimal for training compute, and exact plans.
+    """
+
+    @abc.abstractmethod
+    def terms(self) -> Terms:
+        """Return A, alpha, B, beta of the excess."""
+
+    @abc.abstractmethod
+    def excess(self, loss: Number) -> jax.Array:
+        """Return the excess of a loss; zero or less where no model reaches the loss."""
+
+    @abc.abstractmethod
+    def loss_at(self, excess: Number) -> jax.Array:
+        """Return the loss of an excess: the inverse of `excess`."""
+
+    def loss(self, params: Number, tokens: Number) -> jax.Array:
+        """Return the loss (nats/token) of N parameters trained on D tokens."""
+        params, tokens = as_floats(params=params, tokens=tokens)
+        return self.loss_at_log(jnp.log(params), jnp.log(tokens))
+
+    def loss_at_log(self, log_params: Number, log_tokens: Number) -> jax.Array:
+        """Return the loss from log N and log D."""
+        t = self.terms()
+        size = jnp.exp(log_power(t.log_a, t.alpha, log_params))
+        return self.loss_at(size + jnp.exp(log_power(t.log_b, t.beta, log_tokens)))
+
+    def tokens_for(self, loss: Number, params: Number) -> jax.Array:
+        """Return the tokens that bring N parameters to a loss; NaN where none do.
+
+        D = (B / (excess - A / N^alpha))^(1 / beta).
+        """
+        loss, params = as_floats(loss=loss, params=params)
+        return jnp.exp(log_tokens_for(self.terms(), self.excess(loss), jnp.log(params)))
+
+    def params_for(self, loss: Number, tokens: Number) -> jax.Array:
+        """Return the parameters that reach a loss on D tokens; NaN where none do.
+
+        N = (A / (excess - B / D^beta))^(1 / alpha).
+        """
+        loss, tokens = as_floats(loss=loss, tokens=tokens)
+        return jnp.exp(log_params_for(self.terms(), self.excess(loss), jnp.log(tokens)))
+
+    def compute_optimal(
+        self,
+        *,
+        train_flops: Number | None = None,
+        params: Number | None = None,
+        tokens: Number | None = None,
+        loss: Number | None = None,
+    ) -> Allocation:
+        """Return the allocation of least training compute, demand ignored.
+
+        At the optimum of 6 N D at fixed loss, alpha A / N^alpha = beta B / D^beta, so any
+        one of compute, size, data and loss gives the other three in closed form.
+
+        Raises:
+            ValueError: not exactly one of the four is given.
+
+        Example:
+            >>> from scaling_jax.laws import HOFFMANN_2022
+            >>> best = HOFFMANN_2022.compute_optimal(params=70e9)
+            >>> print(f"{best.tokens:.4g} tokens, {best.train_flops:.4g} FLOPs")
+            4.255e+12 tokens, 1.787e+24 FLOPs
+        """
+        named = dict(train_flops=train_flops, params=params, tokens=tokens, loss=loss)
+        given = {name: value for name, value in named.items() if value is not None}
+        if len(given) != 1:
+            raise ValueError(
+                "compute_optimal takes exactly one of train_flops, params, tokens and "
+                f"loss; it was given {', '.join(given) or 'none'}"
+            )
+        t, name = self.terms(), next(iter(given))
+        (value,) = as_floats(**given)
+        if name == "loss":
+            log_excess = jnp.log(self.excess(value))
+        else:
+            log_excess = _optimal_log_excess_of(t, name, jnp.log(value))
+        log_params, log_tokens = optimal_allocation(t, log_excess)
+        return Allocation(params=jnp.exp(log_params), tokens=jnp.exp(log_tokens))
+
+
+def _optimal_log_excess_of(t: Terms, name: str, log_value: jax.Array) -> Number:
+    if name == "params":
+        return t.log_a_excess - t.alpha * log_value
+    if name == "tokens":
+        return t.log_b_excess - t.beta * log_value
+    return optimal_log_excess(t, log_value - math.log(TRAIN_FLOPS_PER_PARAM_TOKEN))
+
+
+def optimal_allocation(t: Terms, log_excess: Number) -> tuple[jax.Array, jax.Array]:
+    """Return (log N, log D) of least N D at an excess."""
+    return (
+        jnp.asarray((t.log_a_excess - log_excess) / t.alpha),
+        jnp.asarray((t.log_b_excess - log_excess) / t.beta),
+    )
+
+
+def optimal_log_excess(t: Terms, log_product: Number) -> Number:
+    """Return the log of the least excess that a product N D can reach."""
+    scales = t.log_a_excess / t.alpha + t.log_b_excess / t.beta
+    return (scales - log_product) / (1 / t.alpha + 1 / t.beta)
+
+
+def log_tokens_for(t: Terms, excess: Number, log_params: Number) -> jax.Array:
+    """Return log D on the curve of constant excess; NaN left of its asymptote."""
+    size = jnp.exp(log_power(t.log_a, t.alpha, log_params))
+    return (t.log_b - jnp.log(excess - size)) / t.beta
+
+
+def log_params_for(t: Terms, excess: Number, log_tokens: Number) -> jax.Array:
+    """Return log N on the curve of constant excess; NaN below its asymptote."""
+    data = jnp.exp(log_power(t.log_b, t.beta, log_tokens))
+    return (t.log_a - jnp.log(excess - data)) / t.alpha
+
+
+class Chinchilla(PowerSum):
+    """L(N, D) = E + A / N^alpha + B / D^beta.
+
+    N counts all parameters, L is in nats per token. Source: Hoffmann et al. 2022
+    (arXiv 2203.15556), approach 3.
+    """
+
+    E: NonNegative
+    A: Positive
+    alpha: Positive
+    B: Positive
+    beta: Positive
+
+    def terms(self) -> Terms:
+        return Terms(jnp.log(self.A), self.alpha, jnp.log(self.B), self.beta)
+
+    def excess(self, loss: Number) -> jax.Array:
+        return jnp.asarray(loss - self.E)
+
+    def loss_at(self, excess: Number) -> jax.Array:
+        return jnp.asarray(self.E + excess)
+
+
+class Kaplan(PowerSum):
+    """L(N, D) = ((N_c / N)^(alpha_N / alpha_D) + D_c / D)^alpha_D.
+
+    N counts the parameters without embeddings. The excess is L^(1 / alpha_D), and the law
+    has no floor. Source: Kaplan et al. 2020 (arXiv 2001.08361), equation 1.5.
+    """
+
+    N_c: Positive
+    alpha_N: Positive
+    D_c: Positive
+    alpha_D: Positive
+
+    def terms(self) -> Terms:
+        alpha = self.alpha_N / self.alpha_D
+        return Terms(alpha * jnp.log(self.N_c), alpha, jnp.log(self.D_c), 1.0)
+
+    def excess(self, loss: Number) -> jax.Array:
+        return jnp.exp(jnp.log(loss) / self.alpha_D)
+
+    def loss_at(self, excess: Number) -> jax.Array:
+        return jnp.exp(jnp.log(excess) * self.alpha_D)

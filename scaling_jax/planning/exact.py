@@ -1,0 +1,223 @@
+"""The exact path: a `PowerSum` law and a `LinearCost`, closed form but for one scalar root.
+
+With cost N (a D + s) and q = s / a, the Lagrange conditions of both problems, least cost at a
+loss and least loss at a cost, leave one equation for y, the shift of log D from the optimum
+without demand, log D0 (equation 12 of Sardana et al., arXiv 2401.00448, for a loss):
+
+    y = mu log(1 + q e^(c - y)),    D = D0 e^y
+
+    at a loss:  mu = 1 / beta,                      e^c = beta / (alpha + beta) / D0
+    at a cost:  mu = (1 - alpha) / (alpha + beta),  e^c = 1 / D0
+
+Along either curve the objective has one minimum, so a limit that cuts it off binds.
+"""
+
+import math
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from scaling_jax._numerics import log_power
+from scaling_jax._pytree import Number
+from scaling_jax.costs import Demand, LinearCost, Rates
+from scaling_jax.laws import (
+    PowerSum,
+    Terms,
+    log_params_for,
+    log_tokens_for,
+    optimal_allocation,
+    optimal_log_excess,
+)
+from scaling_jax.planning.records import Limit, Plan, PricedModel, Query
+from scaling_jax.planning.validity import final_status, spoil
+from scaling_jax.solve import Status, log_shift
+
+
+class _Point(NamedTuple):
+    """A model as (log N, log D)."""
+
+    log_params: jax.Array
+    log_tokens: jax.Array
+
+
+class _IsoLoss(NamedTuple):
+    """The models of one loss; the best of them costs least."""
+
+    terms: Terms
+    excess: Number
+    pull: Number
+
+    def best(self) -> _Point:
+        t = self.terms
+        _, log_tokens = optimal_allocation(t, jnp.log(self.excess))
+        offset = -jnp.log1p(t.alpha / t.beta) - log_tokens
+        log_tokens += log_shift(self.pull, offset, 1 / t.beta)
+        return _Point(self.params(log_tokens), log_tokens)
+
+    def tokens(self, log_params: Number) -> jax.Array:
+        return log_tokens_for(self.terms, self.excess, log_params)
+
+    def params(self, log_tokens: Number) -> jax.Array:
+        return log_params_for(self.terms, self.excess, log_tokens)
+
+
+class _IsoCost(NamedTuple):
+    """The models of one cost, N (D + pull) = K; the best of them has the least loss."""
+
+    terms: Terms
+    log_product: Number
+    pull: Number
+
+    def best(self) -> _Point:
+        t = self.terms
+        _, log_tokens = optimal_allocation(t, optimal_log_excess(t, self.log_product))
+        mu = (1 - t.alpha) / (t.alpha + t.beta)
+        log_tokens += log_shift(self.pull, -log_tokens, mu)
+        return _Point(self.params(log_tokens), log_tokens)
+
+    def tokens(self, log_params: Number) -> jax.Array:
+        return jnp.log(jnp.exp(self.log_product - log_params) - self.pull)
+
+    def params(self, log_tokens: Number) -> jax.Array:
+        return (
+            self.log_product - log_tokens - jnp.log1p(self.pull * jnp.exp(-log_tokens))
+        )
+
+
+def exact_plan(law: PowerSum, cost: LinearCost, demand: Demand, query: Query) -> Plan:
+    """Return the optimum, elementwise over arrays and differentiable in every input."""
+    terms, rates = law.terms(), cost.rates(demand)
+    pull = rates.serve / rates.train
+    if query.loss is not None:
+        loss, excess = query.loss, law.excess(query.loss)
+        point, limit, outside = _limited(_IsoLoss(terms, excess, pull), query)
+        unreachable = outside | (excess <= 0)
+    else:
+        product = jnp.log(query.budget) - jnp.log(rates.train)
+        point, limit, outside = _limited(_IsoCost(terms, product, pull), query)
+        # What lies outside the limits is capped: some of the budget is then left over.
+        point = _capped(point, query)
+        loss = law.loss_at_log(*point)
+        excess, unreachable = law.excess(loss), jnp.zeros_like(outside)
+    unreachable |= jnp.isnan(point.log_params + point.log_tokens)
+    baseline = _Point(*optimal_allocation(terms, jnp.log(excess)))
+    status = final_status(
+        jnp.where(unreachable, Status.INFEASIBLE.value, Status.CONVERGED.value),
+        _in_range(point, rates) & _in_range(baseline, rates),
+        (law, cost, demand, query),
+    )
+    point, baseline, loss = spoil(status, (point, baseline, loss))
+    model = _priced(point, loss, rates)
+    return Plan(
+        **vars(model),
+        baseline=_priced(baseline, loss, rates),
+        marginal_cost=_marginal_cost(law, point, model, query, limit),
+        limit=jnp.where(status == Status.CONVERGED, limit, Limit.NONE.value),
+        status=status,
+    )
+
+
+def _limited(
+    curve: _IsoLoss | _IsoCost, query: Query
+) -> tuple[_Point, jax.Array, jax.Array]:
+    """Return the best point of the curve within each limit, and the limits that bind.
+
+    The last value says that the point is outside one of them even so: then no point of the
+    curve is within both.
+    """
+    if query.params is not None or query.tokens is not None:
+        point = _fixed(curve, query)
+        large, long = _beyond(point, query)
+        return point, _as_limit(large, long), large | long
+    best = curve.best()
+    large, long = _beyond(best, query)
+    # A branch that is not taken must still be finite: `_capped` keeps it on the curve.
+    capped = _capped(best, query)
+    point = _Point(
+        jnp.where(long, curve.params(capped.log_tokens), capped.log_params),
+        jnp.where(large & ~long, curve.tokens(capped.log_params), capped.log_tokens),
+    )
+    too_large, too_long = _beyond(point, query)
+    return point, _as_limit(large | too_large, long | too_long), too_large | too_long
+
+
+def _fixed(curve: _IsoLoss | _IsoCost, query: Query) -> _Point:
+    if query.params is not None:
+        log_params = jnp.log(query.params)
+        return _Point(log_params, curve.tokens(log_params))
+    log_tokens = jnp.log(query.tokens)
+    return _Point(curve.params(log_tokens), log_tokens)
+
+
+def _beyond(point: _Point, query: Query) -> tuple[jax.Array, jax.Array]:
+    """Return whether log N and log D lie beyond their limits, by more than rounding."""
+
+    def over(log_value: jax.Array, limit: Number | None) -> jax.Array:
+        if limit is None:
+            return jnp.zeros(jnp.shape(log_value), bool)
+        slack = 8 * float(jnp.finfo(log_value.dtype).eps)
+        return log_value > jnp.log(limit) + slack * jnp.abs(log_value)
+
+    return over(point.log_params, query.max_params), over(
+        point.log_tokens, query.max_tokens
+    )
+
+
+def _capped(point: _Point, query: Query) -> _Point:
+    def cap(log_value: jax.Array, limit: Number | None) -> jax.Array:
+        return log_value if limit is None else jnp.minimum(log_value, jnp.log(limit))
+
+    return _Point(
+        cap(point.log_params, query.max_params), cap(point.log_tokens, query.max_tokens)
+    )
+
+
+def _as_limit(large: jax.Array, long: jax.Array) -> jax.Array:
+    large_code = jnp.where(large, Limit.MAX_PARAMS.value, 0)
+    return large_code + jnp.where(long, Limit.MAX_TOKENS.value, 0)
+
+
+def _in_range(point: _Point, rates: Rates) -> jax.Array:
+    """Return whether every number of a priced model is one that its dtype can hold."""
+    log_params, log_tokens = point
+    info = jnp.finfo(log_params.dtype)
+    low, high = math.log(info.tiny), math.log(info.max) - 1.0
+    log_train = log_params + log_tokens + jnp.log(rates.train)
+    log_serve = log_params + jnp.log(rates.serve)
+    least = jnp.minimum(log_params, log_tokens)
+    most = jnp.maximum(jnp.maximum(log_params, log_tokens), jnp.maximum(log_train, log_serve))
+    return (least > low) & (most < high)
+
+
+def _priced(point: _Point, loss: Number, rates: Rates) -> PricedModel:
+    params, tokens = jnp.exp(point.log_params), jnp.exp(point.log_tokens)
+    return PricedModel(
+        params=params,
+        tokens=tokens,
+        loss=loss,
+        train_cost=params * tokens * rates.train,
+        serve_cost=params * rates.serve,
+    )
+
+
+def _marginal_cost(
+    law: PowerSum, point: _Point, model: PricedModel, query: Query, limit: jax.Array
+) -> jax.Array:
+    """Return d(total cost) / d(loss), by the variable that is free to move.
+
+    At an unlimited optimum both give the same. Tokens: dK/dD / dL/dD; where the tokens are
+    held, params: dK/dN / dL/dN.
+    """
+    t = law.terms()
+    size = jnp.exp(log_power(t.log_a, t.alpha, point.log_params))
+    data = jnp.exp(log_power(t.log_b, t.beta, point.log_tokens))
+    _, slope = jax.jvp(law.loss_at, (size + data,), (jnp.ones_like(size),))
+    by_tokens = -model.train_cost / (t.beta * data * slope)
+    by_params = -model.total_cost / (t.alpha * size * slope)
+    at_max_params = (limit == Limit.MAX_PARAMS) | (limit == Limit.BOTH)
+    at_max_tokens = (limit == Limit.MAX_TOKENS) | (limit == Limit.BOTH)
+    params_held = at_max_params | (query.params is not None)
+    tokens_held = at_max_tokens | (query.tokens is not None)
+    marginal = jnp.where(tokens_held, by_params, by_tokens)
+    return jnp.where(params_held & tokens_held, -jnp.inf, marginal)

@@ -1,0 +1,93 @@
+"""What is asked of the planner, and what it answers."""
+
+import dataclasses
+import enum
+
+from scaling_jax._pytree import Number, OptionalPositive, Record
+
+
+class Query(Record):
+    """The target and the limits of a plan; what is None is not asked for."""
+
+    loss: OptionalPositive = None
+    budget: OptionalPositive = None
+    params: OptionalPositive = None
+    tokens: OptionalPositive = None
+    max_params: OptionalPositive = None
+    max_tokens: OptionalPositive = None
+
+
+class Limit(enum.IntEnum):
+    """Which limit binds at the optimum: without it the plan would be a better one."""
+
+    NONE = 0
+    MAX_PARAMS = 1
+    MAX_TOKENS = 2
+    BOTH = 3
+
+
+class PricedModel(Record):
+    """A model, how it is trained, and what its life costs in the unit of the cost.
+
+    `params` and `tokens` are counts, `loss` is in nats per token.
+    """
+
+    params: Number
+    tokens: Number
+    loss: Number
+    train_cost: Number
+    serve_cost: Number
+
+    @property
+    def total_cost(self) -> Number:
+        """Training plus serving."""
+        return self.train_cost + self.serve_cost
+
+    @property
+    def tokens_per_param(self) -> Number:
+        """D / N."""
+        return self.tokens / self.params
+
+
+class Plan(PricedModel):
+    """The cheapest model for a quality and a demand, or the best for a budget.
+
+    Attributes:
+        baseline: the Chinchilla-style model of equal loss, chosen for its training cost
+            alone and priced with the same demand.
+        marginal_cost: d(total cost) / d(loss) at the optimum, negative: the price of
+            quality. Minus infinity where both limits bind and no money buys any.
+        limit: the `Limit` that binds, as an integer.
+        status: the `Status`, as an integer; every number is NaN unless it is 0.
+        choices: the optimal values of further decision variables, by name.
+    """
+
+    baseline: PricedModel
+    marginal_cost: Number
+    limit: Number
+    status: Number
+    choices: dict[str, Number] = dataclasses.field(default_factory=dict)
+
+    @property
+    def params_ratio(self) -> Number:
+        """Parameters over those of the baseline."""
+        return self.params / self.baseline.params
+
+    @property
+    def tokens_ratio(self) -> Number:
+        """Training tokens over those of the baseline."""
+        return self.tokens / self.baseline.tokens
+
+    @property
+    def cost_ratio(self) -> Number:
+        """Total cost over that of the baseline."""
+        return self.total_cost / self.baseline.total_cost
+
+    @property
+    def saving(self) -> Number:
+        """The share of the baseline's cost that the plan saves."""
+        return 1 - self.cost_ratio
+
+
+class PlanError(ValueError):
+    """No model satisfies what was asked; the sentence says why."""
