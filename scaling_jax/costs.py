@@ -45,9 +45,7 @@ class Demand(Record):
         output_tokens: Number = OUTPUT_TOKENS_PER_REQUEST,
     ) -> "Demand":
         """Return the demand of so many requests, given the mean tokens of one request."""
-        return cls(
-            input_tokens=requests * input_tokens, output_tokens=requests * output_tokens
-        )
+        return cls(input_tokens=requests * input_tokens, output_tokens=requests * output_tokens)
 
     @classmethod
     def of_tokens(cls, tokens: Number) -> "Demand":
@@ -111,9 +109,7 @@ class Flops(LinearCost):
     unit: ClassVar[str] = "flops"
 
     def rates(self, demand: Demand) -> Rates:
-        return Rates(
-            TRAIN_FLOPS_PER_PARAM_TOKEN, SERVE_FLOPS_PER_PARAM_TOKEN * demand.tokens
-        )
+        return Rates(TRAIN_FLOPS_PER_PARAM_TOKEN, SERVE_FLOPS_PER_PARAM_TOKEN * demand.tokens)
 
 
 class TrainFleet(Record):
@@ -201,8 +197,7 @@ class Dollars(LinearCost):
     def rates(self, demand: Demand) -> Rates:
         train, serve = self.train, self.serve
         effort = (
-            demand.input_tokens / serve.prefill_mfu
-            + demand.output_tokens / serve.decode_mfu
+            demand.input_tokens / serve.prefill_mfu + demand.output_tokens / serve.decode_mfu
         )
         return Rates(
             TRAIN_FLOPS_PER_PARAM_TOKEN * train.dollars_per_peak_flop / train.mfu,

@@ -56,9 +56,7 @@ class Chip(NamedTuple):
 
 
 _LAMBDA = "Lambda Labs, 2023-10-02, as cited by Sardana et al. (arXiv 2401.00448)"
-_REFERENCE = (
-    "default of the reference code of Sardana et al. (arXiv 2401.00448), 2025-04"
-)
+_REFERENCE = "default of the reference code of Sardana et al. (arXiv 2401.00448), 2025-04"
 _TABLES = "vendor figures, collected in stas00/ml-engineering, 2026-08-22"
 _BOOK = "jax-ml/scaling-book, 2025-02"
 _NVIDIA_A100 = "NVIDIA A100 datasheet (40 GB: 1.555 TB/s)"
@@ -68,9 +66,7 @@ def _chip(name: str, tera: dict[str, float], memory: float, bandwidth: float, so
           price: float | None = None, price_source: str = "") -> Chip:  # fmt: skip
     """TFLOP/s, decimal GB and TB/s, as the sources print them."""
     peaks = {dtype: peak * 1e12 for dtype, peak in tera.items()}
-    return Chip(
-        name, peaks, memory * 1e9, bandwidth * 1e12, source, price, price_source
-    )
+    return Chip(name, peaks, memory * 1e9, bandwidth * 1e12, source, price, price_source)
 
 
 # fmt: off
@@ -117,7 +113,5 @@ def chip(name: str | Chip) -> Chip:
     if name.lower() in known:
         return CHIPS[known[name.lower()]]
     close = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.3)
-    hint = (
-        f"the nearest is {known[close[0]]}" if close else f"known: {', '.join(CHIPS)}"
-    )
+    hint = f"the nearest is {known[close[0]]}" if close else f"known: {', '.join(CHIPS)}"
     raise ValueError(f"no chip is called {name!r}; {hint}")

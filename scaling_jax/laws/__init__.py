@@ -9,6 +9,10 @@ from scaling_jax.laws.families import Kaplan as Kaplan
 from scaling_jax.laws.families import Law as Law
 from scaling_jax.laws.families import PowerSum as PowerSum
 from scaling_jax.laws.families import Terms as Terms
+from scaling_jax.laws.families import log_params_for as log_params_for
+from scaling_jax.laws.families import log_tokens_for as log_tokens_for
+from scaling_jax.laws.families import optimal_allocation as optimal_allocation
+from scaling_jax.laws.families import optimal_log_excess as optimal_log_excess
 from scaling_jax.laws.published import BESIROGLU_2024 as BESIROGLU_2024
 from scaling_jax.laws.published import HOFFMANN_2022 as HOFFMANN_2022
 from scaling_jax.laws.published import HOFFMANN_2022_PRINTED as HOFFMANN_2022_PRINTED
@@ -21,7 +25,3 @@ from scaling_jax.laws.published import SARDANA_2024_ALL as SARDANA_2024_ALL
 from scaling_jax.laws.published import Published as Published
 from scaling_jax.laws.published import load as load
 from scaling_jax.laws.published import save as save
-from scaling_jax.laws.families import log_params_for as log_params_for
-from scaling_jax.laws.families import log_tokens_for as log_tokens_for
-from scaling_jax.laws.families import optimal_allocation as optimal_allocation
-from scaling_jax.laws.families import optimal_log_excess as optimal_log_excess

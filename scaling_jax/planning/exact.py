@@ -12,7 +12,6 @@ without demand, log D0 (equation 12 of Sardana et al., arXiv 2401.00448, for a l
 Along either curve the objective has one minimum, so a limit that cuts it off binds.
 """
 
-import math
 from typing import NamedTuple
 
 import jax
@@ -30,7 +29,7 @@ from scaling_jax.laws import (
     optimal_log_excess,
 )
 from scaling_jax.planning.records import Limit, Plan, PricedModel, Query
-from scaling_jax.planning.validity import final_status, spoil
+from scaling_jax.planning.validity import final_status, finite, in_range, positive, spoil, valid
 from scaling_jax.solve import Status, log_shift
 
 
@@ -80,56 +79,55 @@ class _IsoCost(NamedTuple):
         return jnp.log(jnp.exp(self.log_product - log_params) - self.pull)
 
     def params(self, log_tokens: Number) -> jax.Array:
-        return (
-            self.log_product - log_tokens - jnp.log1p(self.pull * jnp.exp(-log_tokens))
-        )
+        return self.log_product - log_tokens - jnp.log1p(self.pull * jnp.exp(-log_tokens))
 
 
 def exact_plan(law: PowerSum, cost: LinearCost, demand: Demand, query: Query) -> Plan:
     """Return the optimum, elementwise over arrays and differentiable in every input."""
     terms, rates = law.terms(), cost.rates(demand)
     pull = rates.serve / rates.train
+    allowed = valid((law, cost, demand, query))
+    # What is wrong is spoilt at the source: NaN then runs through every number below.
     if query.loss is not None:
         loss, excess = query.loss, law.excess(query.loss)
-        point, limit, outside = _limited(_IsoLoss(terms, excess, pull), query)
-        unreachable = outside | (excess <= 0)
+        feasible = excess > 0
+        loss, excess = spoil(allowed & feasible, (loss, excess))
+        point, limit, inside = _limited(_IsoLoss(terms, excess, pull), query)
+        point, loss, excess = spoil(inside, (point, loss, excess))
+        feasible &= inside
     else:
         product = jnp.log(query.budget) - jnp.log(rates.train)
-        point, limit, outside = _limited(_IsoCost(terms, product, pull), query)
+        curve = _IsoCost(terms, spoil(allowed, product), pull)
+        point, limit, _ = _limited(curve, query)
         # What lies outside the limits is capped: some of the budget is then left over.
         point = _capped(point, query)
+        feasible = ~jnp.isnan(point.log_params + point.log_tokens)
+        point = spoil(feasible, point)
         loss = law.loss_at_log(*point)
-        excess, unreachable = law.excess(loss), jnp.zeros_like(outside)
-    unreachable |= jnp.isnan(point.log_params + point.log_tokens)
-    baseline = _Point(*optimal_allocation(terms, jnp.log(excess)))
-    status = final_status(
-        jnp.where(unreachable, Status.INFEASIBLE.value, Status.CONVERGED.value),
-        _in_range(point, rates) & _in_range(baseline, rates),
-        (law, cost, demand, query),
-    )
-    point, baseline, loss = spoil(status, (point, baseline, loss))
+        excess = law.excess(loss)
     model = _priced(point, loss, rates)
+    baseline = _priced(_Point(*optimal_allocation(terms, jnp.log(excess))), loss, rates)
+    solved = jnp.where(feasible, Status.CONVERGED.value, Status.INFEASIBLE.value)
     return Plan(
         **vars(model),
-        baseline=_priced(baseline, loss, rates),
+        baseline=baseline,
         marginal_cost=_marginal_cost(law, point, model, query, limit),
-        limit=jnp.where(status == Status.CONVERGED, limit, Limit.NONE.value),
-        status=status,
+        limit=limit,
+        status=final_status(solved, in_range(model) & in_range(baseline), allowed),
     )
 
 
-def _limited(
-    curve: _IsoLoss | _IsoCost, query: Query
-) -> tuple[_Point, jax.Array, jax.Array]:
+def _limited(curve: _IsoLoss | _IsoCost, query: Query) -> tuple[_Point, jax.Array, jax.Array]:
     """Return the best point of the curve within each limit, and the limits that bind.
 
-    The last value says that the point is outside one of them even so: then no point of the
-    curve is within both.
+    The last value says whether the point is within both; where it is not, no point of the
+    curve is.
     """
     if query.params is not None or query.tokens is not None:
         point = _fixed(curve, query)
         large, long = _beyond(point, query)
-        return point, _as_limit(large, long), large | long
+        inside = ~(large | long | jnp.isnan(point.log_params + point.log_tokens))
+        return point, _as_limit(large, long), inside
     best = curve.best()
     large, long = _beyond(best, query)
     # A branch that is not taken must still be finite: `_capped` keeps it on the curve.
@@ -139,7 +137,10 @@ def _limited(
         jnp.where(large & ~long, curve.tokens(capped.log_params), capped.log_tokens),
     )
     too_large, too_long = _beyond(point, query)
-    return point, _as_limit(large | too_large, long | too_long), too_large | too_long
+    inside = ~(too_large | too_long)
+    if query.max_params is not None or query.max_tokens is not None:
+        inside &= ~jnp.isnan(point.log_params + point.log_tokens)
+    return point, _as_limit(large | too_large, long | too_long), inside
 
 
 def _fixed(curve: _IsoLoss | _IsoCost, query: Query) -> _Point:
@@ -159,9 +160,7 @@ def _beyond(point: _Point, query: Query) -> tuple[jax.Array, jax.Array]:
         slack = 8 * float(jnp.finfo(log_value.dtype).eps)
         return log_value > jnp.log(limit) + slack * jnp.abs(log_value)
 
-    return over(point.log_params, query.max_params), over(
-        point.log_tokens, query.max_tokens
-    )
+    return over(point.log_params, query.max_params), over(point.log_tokens, query.max_tokens)
 
 
 def _capped(point: _Point, query: Query) -> _Point:
@@ -174,30 +173,19 @@ def _capped(point: _Point, query: Query) -> _Point:
 
 
 def _as_limit(large: jax.Array, long: jax.Array) -> jax.Array:
-    large_code = jnp.where(large, Limit.MAX_PARAMS.value, 0)
-    return large_code + jnp.where(long, Limit.MAX_TOKENS.value, 0)
-
-
-def _in_range(point: _Point, rates: Rates) -> jax.Array:
-    """Return whether every number of a priced model is one that its dtype can hold."""
-    log_params, log_tokens = point
-    info = jnp.finfo(log_params.dtype)
-    low, high = math.log(info.tiny), math.log(info.max) - 1.0
-    log_train = log_params + log_tokens + jnp.log(rates.train)
-    log_serve = log_params + jnp.log(rates.serve)
-    least = jnp.minimum(log_params, log_tokens)
-    most = jnp.maximum(jnp.maximum(log_params, log_tokens), jnp.maximum(log_train, log_serve))
-    return (least > low) & (most < high)
+    return Limit.MAX_PARAMS * large.astype(jnp.int32) + Limit.MAX_TOKENS * long.astype(
+        jnp.int32
+    )
 
 
 def _priced(point: _Point, loss: Number, rates: Rates) -> PricedModel:
-    params, tokens = jnp.exp(point.log_params), jnp.exp(point.log_tokens)
+    params, tokens = positive(jnp.exp(point.log_params)), positive(jnp.exp(point.log_tokens))
     return PricedModel(
         params=params,
         tokens=tokens,
         loss=loss,
-        train_cost=params * tokens * rates.train,
-        serve_cost=params * rates.serve,
+        train_cost=finite(params * tokens * rates.train),
+        serve_cost=finite(params * rates.serve),
     )
 
 

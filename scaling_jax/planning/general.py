@@ -16,8 +16,8 @@ import optax
 from scaling_jax._pytree import Number
 from scaling_jax.costs import Bill
 from scaling_jax.planning.records import Limit, Plan, PricedModel, Query
-from scaling_jax.planning.validity import final_status, spoil
-from scaling_jax.solve import Solution, minimise
+from scaling_jax.planning.validity import final_status, in_range, spoil, valid
+from scaling_jax.solve import Solution, Status, minimise
 
 Bounds = dict[str, tuple[Number, Number]]
 Variables = dict[str, jax.Array]
@@ -46,8 +46,7 @@ class _Scenario(NamedTuple):
         params = jnp.exp(x["params"]) if q.params is None else jnp.asarray(q.params)
         tokens = jnp.exp(x["tokens"]) if q.tokens is None else jnp.asarray(q.tokens)
         extra = {
-            name: low + x[name] * (high - low)
-            for name, (low, high) in self.bounds.items()
+            name: low + x[name] * (high - low) for name, (low, high) in self.bounds.items()
         }
         return params, tokens, extra
 
@@ -104,11 +103,12 @@ def general_plan(
     )
     size, data, _ = alone.model(_solve(alone, optimiser).value)
     baseline = _priced(law, cost, demand, (size, data, choices))
-    numbers = jnp.stack(jax.tree.leaves((model, baseline)))
-    in_range = jnp.all(jnp.isfinite(numbers))
-    status = final_status(found.status, in_range, (law, cost, demand, query))
+    allowed = valid((law, cost, demand, query))
+    status = final_status(found.status, in_range(model) & in_range(baseline), allowed)
     marginal = _marginal_cost(model, found.inequality[0], query)
-    model, baseline, marginal, choices = spoil(status, (model, baseline, marginal, choices))
+    model, baseline, marginal, choices = spoil(
+        status == Status.CONVERGED, (model, baseline, marginal, choices)
+    )
     return Plan(
         **vars(model),
         baseline=baseline,
@@ -174,9 +174,7 @@ def _priced(
     )
 
 
-def _marginal_cost(
-    model: PricedModel, multiplier: jax.Array, query: Query
-) -> jax.Array:
+def _marginal_cost(model: PricedModel, multiplier: jax.Array, query: Query) -> jax.Array:
     """The target's multiplier is a logarithmic derivative; return d(cost) / d(loss)."""
     ratio = model.total_cost / model.loss
     return -ratio * multiplier if query.budget is None else -ratio / multiplier

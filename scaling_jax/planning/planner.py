@@ -143,12 +143,8 @@ def elasticities(
     leaves = jax.tree.leaves_with_path(inputs)
     return {
         name: {
-            jax.tree_util.keystr(path, simple=True, separator="."): slope
-            * x
-            / values[name]
-            for (path, x), slope in zip(
-                leaves, jax.tree.leaves(slopes[name]), strict=True
-            )
+            jax.tree_util.keystr(path, simple=True, separator="."): slope * x / values[name]
+            for (path, x), slope in zip(leaves, jax.tree.leaves(slopes[name]), strict=True)
         }
         for name in _OUTPUTS
     }

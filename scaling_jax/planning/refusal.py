@@ -17,9 +17,7 @@ def check_query(query: Query) -> None:
     if query.loss is None and query.budget is None:
         raise ValueError("plan needs a target: give loss or budget")
     if query.loss is not None and query.budget is not None:
-        raise ValueError(
-            "loss and budget are both given; plan takes exactly one of them"
-        )
+        raise ValueError("loss and budget are both given; plan takes exactly one of them")
     if query.params is not None and query.tokens is not None:
         raise ValueError(
             "params and tokens are both fixed, which leaves nothing to plan; "
@@ -75,12 +73,12 @@ def _why_infeasible(law: Any, query: Query) -> str:
     }
     given = " and ".join(f"{name} {float(value):g}" for name, value in limits.items())
     if not isinstance(law, PowerSum):
-        return f"no model reaches {_target(query)}" + (
-            f" with {given}" if given else ""
-        )
+        return f"no model reaches {_target(query)}" + (f" with {given}" if given else "")
     if not law.excess(query.loss) > 0:
         floor = float(law.loss_at(0.0))
-        return f"loss {query.loss:g} cannot be reached; give one above the law's floor {floor:g}"
+        return (
+            f"loss {query.loss:g} cannot be reached; give one above the law's floor {floor:g}"
+        )
     params = query.params or query.max_params
     tokens = query.tokens or query.max_tokens
     lowest = law.loss_at_log(

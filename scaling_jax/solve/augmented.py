@@ -55,9 +55,7 @@ def augmented_lagrangian(
     def violation(point: Point) -> jax.Array:
         # A slack inequality with a zero multiplier is no violation.
         slack = jnp.maximum(problem.inequality(point.x), -point.inequality)
-        both = jnp.concatenate(
-            [problem.equality(point.x), slack, jnp.zeros(1, guess.dtype)]
-        )
+        both = jnp.concatenate([problem.equality(point.x), slack, jnp.zeros(1, guess.dtype)])
         return jnp.max(jnp.abs(both))
 
     def outer(state: _Outer) -> _Outer:
@@ -141,7 +139,5 @@ def _descend(
         small = jnp.max(jnp.abs(inner.gradient)) <= tolerance
         return ~small & (inner.step < _INNER_STEPS)
 
-    first = _Inner(
-        guess, transform.init(guess), jnp.full_like(guess, jnp.inf), jnp.asarray(0)
-    )
+    first = _Inner(guess, transform.init(guess), jnp.full_like(guess, jnp.inf), jnp.asarray(0))
     return jax.lax.while_loop(unfinished, body, first).x

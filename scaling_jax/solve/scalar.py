@@ -39,16 +39,22 @@ def _convex_root(rho: jax.Array, mu: jax.Array) -> jax.Array:
 
 
 def _householder(z: jax.Array, rho: jax.Array, mu: jax.Array) -> jax.Array:
-    """One step of fourth order; every derivative is a polynomial in the sigmoid."""
-    tail = jnp.exp(-jnp.abs(z))
-    sigmoid = jnp.where(z > 0, 1.0, tail) / (1 + tail)
-    softplus = jnp.maximum(z, 0) + jnp.log1p(tail)
-    slope = 1 + mu * sigmoid
-    newton = (z + mu * softplus - rho) / slope
-    second = mu * sigmoid * (1 - sigmoid) / slope
-    third = second * (1 - 2 * sigmoid)
-    top = 1 - newton * second / 2
-    return z - newton * top / (1 - newton * second + newton**2 * third / 6)
+    """One step of fourth order for f(z) = z + mu softplus(z) - rho.
+
+    With t = exp(-|z|), T = 1 + t and u = T sigmoid(z), the Newton step and the ratios of
+    the second and third derivative to the first are polynomials over one common
+    denominator, T (T + mu u): each division less is an array less to write for a batch.
+    """
+    t = jnp.exp(-jnp.abs(z))
+    whole, u = 1 + t, jnp.where(z > 0, 1.0, t)
+    slope = whole + mu * u
+    inverse = 1 / (whole * slope)
+    value = z + mu * (jnp.maximum(z, 0) + jnp.log1p(t)) - rho
+    newton = value * whole * whole * inverse
+    second = mu * t * inverse
+    third = second * (whole - 2 * u) * slope * inverse
+    bottom = 1 - newton * second + newton * newton * third / 6
+    return z - newton * (1 - newton * second / 2) / bottom
 
 
 def log_shift(pull: Number, offset: Number, mu: Number) -> jax.Array:
@@ -63,7 +69,6 @@ def log_shift(pull: Number, offset: Number, mu: Number) -> jax.Array:
         return y - mu * jnp.log1p(pull * jnp.exp(offset - y))
 
     def solve() -> jax.Array:
-        z = softplus_root(jnp.log(pull) + offset, mu)
-        return mu * (jnp.maximum(z, 0) + jnp.log1p(jnp.exp(-jnp.abs(z))))
+        return mu * jnp.log1p(jnp.exp(softplus_root(jnp.log(pull) + offset, mu)))
 
     return root(residual, solve)
