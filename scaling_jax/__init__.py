@@ -2,31 +2,64 @@
 
 A law, a cost, a demand: each is a small frozen pytree of numbers with one pure formula.
 Everything else is a function of them, and JAX can jit, vmap and differentiate through it.
+
+Names are imported on first use, so that the command line answers `--help` without JAX.
 """
 
+import importlib
 import importlib.metadata
+from typing import TYPE_CHECKING, Any
 
-from scaling_jax import costs as costs
-from scaling_jax import hardware as hardware
-from scaling_jax import laws as laws
-from scaling_jax import solve as solve
-from scaling_jax.costs import Bill as Bill
-from scaling_jax.costs import Demand as Demand
-from scaling_jax.costs import Dollars as Dollars
-from scaling_jax.costs import Flops as Flops
-from scaling_jax.costs import LinearCost as LinearCost
-from scaling_jax.costs import ServeFleet as ServeFleet
-from scaling_jax.costs import TrainFleet as TrainFleet
-from scaling_jax.laws import Allocation as Allocation
-from scaling_jax.laws import Chinchilla as Chinchilla
-from scaling_jax.laws import Kaplan as Kaplan
-from scaling_jax.laws import Law as Law
-from scaling_jax.laws import PowerSum as PowerSum
-from scaling_jax.planning import Limit as Limit
-from scaling_jax.planning import Plan as Plan
-from scaling_jax.planning import PlanError as PlanError
-from scaling_jax.planning import elasticities as elasticities
-from scaling_jax.planning import plan as plan
-from scaling_jax.solve import Status as Status
+if TYPE_CHECKING:
+    from scaling_jax import costs as costs
+    from scaling_jax import hardware as hardware
+    from scaling_jax import laws as laws
+    from scaling_jax import planning as planning
+    from scaling_jax import plotting as plotting
+    from scaling_jax import solve as solve
+    from scaling_jax.costs import Bill as Bill
+    from scaling_jax.costs import Demand as Demand
+    from scaling_jax.costs import Dollars as Dollars
+    from scaling_jax.costs import Flops as Flops
+    from scaling_jax.costs import LinearCost as LinearCost
+    from scaling_jax.costs import ServeFleet as ServeFleet
+    from scaling_jax.costs import TrainFleet as TrainFleet
+    from scaling_jax.laws import Allocation as Allocation
+    from scaling_jax.laws import Chinchilla as Chinchilla
+    from scaling_jax.laws import Kaplan as Kaplan
+    from scaling_jax.laws import Law as Law
+    from scaling_jax.laws import PowerSum as PowerSum
+    from scaling_jax.planning import Limit as Limit
+    from scaling_jax.planning import Plan as Plan
+    from scaling_jax.planning import PlanError as PlanError
+    from scaling_jax.planning import PricedModel as PricedModel
+    from scaling_jax.planning import elasticities as elasticities
+    from scaling_jax.planning import plan as plan
+    from scaling_jax.solve import Status as Status
+    from scaling_jax.solve import minimise as minimise
+
+_NAMES = {
+    "costs": "Bill Demand Dollars Flops LinearCost ServeFleet TrainFleet",
+    "hardware": "",
+    "laws": "Allocation Chinchilla Kaplan Law PowerSum",
+    "planning": "Limit Plan PlanError PricedModel elasticities plan",
+    "plotting": "",
+    "solve": "Status minimise",
+}
+_ROOM_OF = {name: room for room, names in _NAMES.items() for name in names.split()}
 
 __version__ = importlib.metadata.version("scaling-jax")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _NAMES:
+        return importlib.import_module(f"scaling_jax.{name}")
+    if name in _ROOM_OF:
+        value = getattr(importlib.import_module(f"scaling_jax.{_ROOM_OF[name]}"), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'scaling_jax' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_NAMES, *_ROOM_OF})

@@ -41,7 +41,7 @@ def _as_float(path: Any, leaf: Any, dtype: Any) -> jax.Array:
         real = not jnp.issubdtype(leaf.dtype, jnp.complexfloating)
         if real and not jnp.issubdtype(leaf.dtype, jax.dtypes.extended):
             return leaf.astype(dtype)
-    else:
+    elif np.asarray(leaf).dtype.kind not in "SUc":  # text and complex numbers
         try:
             with np.errstate(over="ignore"):  # to infinity, which no domain accepts
                 return jnp.asarray(np.asarray(leaf, dtype=float).astype(dtype))

@@ -50,7 +50,7 @@ class Chip(NamedTuple):
             return given
         if self.dollars_per_hour is None:
             raise ValueError(
-                f"the catalogue has no price for {self.name}; give dollars_per_hour"
+                f"the catalogue has no price for {self.name}; give its price per hour"
             )
         return self.dollars_per_hour
 

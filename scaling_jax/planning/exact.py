@@ -96,6 +96,7 @@ def exact_plan(law: PowerSum, cost: LinearCost, demand: Demand, query: Query) ->
         point, loss, excess = spoil(inside, (point, loss, excess))
         feasible &= inside
     else:
+        assert query.budget is not None
         product = jnp.log(query.budget) - jnp.log(rates.train)
         curve = _IsoCost(terms, spoil(allowed, product), pull)
         point, limit, _ = _limited(curve, query)
@@ -147,6 +148,7 @@ def _fixed(curve: _IsoLoss | _IsoCost, query: Query) -> _Point:
     if query.params is not None:
         log_params = jnp.log(query.params)
         return _Point(log_params, curve.tokens(log_params))
+    assert query.tokens is not None
     log_tokens = jnp.log(query.tokens)
     return _Point(curve.params(log_tokens), log_tokens)
 

@@ -65,6 +65,7 @@ class _Scenario(NamedTuple):
         """Return the constraint on the target, met where it is zero or less."""
         if self.query.loss is not None:
             return self.log_loss(x) - jnp.log(self.query.loss)
+        assert self.query.budget is not None
         return self.log_cost(x) - jnp.log(self.query.budget)
 
     def constraints(self, x: Variables) -> list[jax.Array]:
@@ -91,6 +92,7 @@ def general_plan(
     """Return the optimum for one scenario, differentiable in every input."""
     scenario = _Scenario(law, cost, demand, query, bounds)
     found = _solve(scenario, optimiser)
+    multipliers = jnp.asarray(found.inequality)
     params, tokens, choices = scenario.model(found.value)
     model = _priced(law, cost, demand, (params, tokens, choices))
     # The baseline ignores demand when it chooses its size; the other choices are the plan's.
@@ -104,8 +106,8 @@ def general_plan(
     size, data, _ = alone.model(_solve(alone, optimiser).value)
     baseline = _priced(law, cost, demand, (size, data, choices))
     allowed = valid((law, cost, demand, query))
-    status = final_status(found.status, in_range(model) & in_range(baseline), allowed)
-    marginal = _marginal_cost(model, found.inequality[0], query)
+    status = final_status(found.status, in_range(model), allowed)
+    marginal = _marginal_cost(model, multipliers[0], query)
     model, baseline, marginal, choices = spoil(
         status == Status.CONVERGED, (model, baseline, marginal, choices)
     )
@@ -113,9 +115,9 @@ def general_plan(
         **vars(model),
         baseline=baseline,
         marginal_cost=marginal,
-        limit=_limit(found.inequality, query),
+        limit=_limit(multipliers, query),
         status=status,
-        choices=choices,
+        choices=dict(choices),
     )
 
 

@@ -14,7 +14,7 @@ from scaling_jax.laws import PowerSum
 from scaling_jax.planning.exact import exact_plan
 from scaling_jax.planning.general import general_plan
 from scaling_jax.planning.records import Plan, Query
-from scaling_jax.planning.refusal import check_inputs, check_query, refuse
+from scaling_jax.planning.refusal import check_choices, check_inputs, check_query, refuse
 from scaling_jax.solve.minimise import DEFAULT_OPTIMISER
 
 LawLike = Callable[..., jax.Array]
@@ -96,6 +96,7 @@ def plan(
         query=query,
         choices=dict(choices or {}),
     )
+    check_choices(choices or {})
     general = optimiser is not None or bool(choices) or not _is_exact(law, cost)
     if general:
         _check_single(scenario)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import enum
+from collections.abc import Mapping
 
 from scaling_jax._pytree import Number, OptionalPositive, Record
 
@@ -54,7 +55,7 @@ class Plan(PricedModel):
 
     Attributes:
         baseline: the Chinchilla-style model of equal loss, chosen for its training cost
-            alone and priced with the same demand.
+            alone and priced with the same demand and choices; NaN where there is none.
         marginal_cost: d(total cost) / d(loss) at the optimum, negative: the price of
             quality. Minus infinity where both limits bind and no money buys any.
         limit: the `Limit` that binds, as an integer.
@@ -66,7 +67,7 @@ class Plan(PricedModel):
     marginal_cost: Number
     limit: Number
     status: Number
-    choices: dict[str, Number] = dataclasses.field(default_factory=dict)
+    choices: Mapping[str, Number] = dataclasses.field(default_factory=dict)
 
     @property
     def params_ratio(self) -> Number:

@@ -1,12 +1,13 @@
 """Failure at the Python edge: one sentence that names the value and what would be right."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import jax
 import numpy as np
 
-from scaling_jax._pytree import fields_with_domain
+from scaling_jax._pytree import Number, fields_with_domain
 from scaling_jax.laws import PowerSum
 from scaling_jax.planning.records import Plan, PlanError, Query
 from scaling_jax.solve import Status
@@ -37,6 +38,17 @@ def check_inputs(inputs: dict[str, Any]) -> None:
                 raise ValueError(f"{name} is {number:g}; it must be {domain.words}")
 
 
+def check_choices(choices: Mapping[str, tuple[Number, Number]]) -> None:
+    """Raise ValueError for bounds that leave a further decision variable no room."""
+    for name, bounds in choices.items():
+        low, high = (_concrete(bound) for bound in bounds)
+        if low is not None and high is not None and not -math.inf < low < high < math.inf:
+            raise ValueError(
+                f"choices[{name!r}] is ({low:g}, {high:g}); it must be two finite numbers, "
+                "the smaller first"
+            )
+
+
 def refuse(plan: Plan, law: Any, query: Query) -> None:
     """Raise PlanError where a single, concrete scenario has no plan."""
     code = _concrete(plan.status)
@@ -49,7 +61,7 @@ def refuse(plan: Plan, law: Any, query: Query) -> None:
         raise PlanError(_why_infeasible(law, query))
     if status == Status.OUT_OF_RANGE:
         raise PlanError(
-            f"the optimum for {_target(query)} does not fit {plan.params.dtype} numbers"
+            f"the optimum for {_target(query)} does not fit {np.asarray(plan.params).dtype} numbers"
         )
     raise PlanError(
         f"the search for {_target(query)} did not converge; "

@@ -125,7 +125,7 @@ def _descend(
                 grad=gradient,
                 value_fn=function,
             )
-        x = optax.apply_updates(inner.x, updates)
+        x = jnp.asarray(optax.apply_updates(inner.x, updates))
         # A step into NaN (no loss law holds everywhere) is not taken: the search ends.
         sound = jnp.all(jnp.isfinite(x))
         return _Inner(

@@ -24,8 +24,9 @@ def softplus_root(rho: Number, mu: Number) -> jax.Array:
     negative = mu < 0
     sign = jnp.where(negative, -1.0, 1.0).astype(rho.dtype)
     scale = jnp.where(negative, 1 + mu, 1.0)
-    z = _convex_root(sign * rho / scale, jnp.abs(mu) / scale)
-    return sign * z
+    z = sign * _convex_root(sign * rho / scale, jnp.abs(mu) / scale)
+    # rho = -inf (no demand) has the exact root -inf, which the steps turn into NaN.
+    return jnp.where(rho == -jnp.inf, rho, z)
 
 
 def _convex_root(rho: jax.Array, mu: jax.Array) -> jax.Array:
@@ -34,8 +35,7 @@ def _convex_root(rho: jax.Array, mu: jax.Array) -> jax.Array:
     z = jnp.minimum(jnp.minimum(rho, rho / (1 + mu)), middle)
     for _ in range(2):
         z = _householder(z, rho, mu)
-    # rho = -inf (no demand) has the exact root -inf, which the steps turn into NaN.
-    return jnp.where(rho == -jnp.inf, rho, z)
+    return z
 
 
 def _householder(z: jax.Array, rho: jax.Array, mu: jax.Array) -> jax.Array:

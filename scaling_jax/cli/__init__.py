@@ -1,0 +1,44 @@
+"""The command `scaling-jax`: one file per subcommand.
+
+The only place that prints, parses or sets global configuration. Nothing heavy is imported
+until a subcommand runs.
+"""
+
+import sys
+from collections.abc import Sequence
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code: 0, 1 for no such plan, 2 for bad usage."""
+    try:
+        import tyro  # noqa: PLC0415 (an extra)
+    except ImportError:
+        print("scaling-jax needs its extra: pip install 'scaling-jax[cli]'", file=sys.stderr)
+        return 2
+
+    from scaling_jax.cli.catalogues import Chips, Laws  # noqa: PLC0415 (needs the extra)
+    from scaling_jax.cli.model import Model  # noqa: PLC0415
+    from scaling_jax.cli.plan import Plan  # noqa: PLC0415
+
+    command = tyro.cli(
+        Plan | Model | Laws | Chips,
+        prog="scaling-jax",
+        description="Which language model to train, for how long, and what its life costs.",
+        args=arguments,
+        config=(tyro.conf.FlagCreatePairsOff, tyro.conf.OmitArgPrefixes),
+    )
+    return _run(command)
+
+
+def _run(command: "object") -> int:
+    try:
+        command.run()  # pyright: ignore[reportAttributeAccessIssue]
+    except ValueError as error:
+        from scaling_jax.planning import PlanError  # noqa: PLC0415
+
+        print(f"scaling-jax: {error}", file=sys.stderr)
+        return 1 if isinstance(error, PlanError) else 2
+    except (OSError, ImportError) as error:
+        print(f"scaling-jax: {error}", file=sys.stderr)
+        return 2
+    return 0

@@ -1,0 +1,7 @@
+"""`python -m scaling_jax.cli`."""
+
+import sys
+
+from scaling_jax.cli import main
+
+sys.exit(main())

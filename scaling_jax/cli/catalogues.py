@@ -1,0 +1,70 @@
+"""`scaling-jax laws` and `scaling-jax chips`: the catalogues with their sources."""
+
+import dataclasses
+
+from scaling_jax.cli.options import Switch
+from scaling_jax.cli.show import print_json, print_table
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Laws:
+    """The published laws, with source and caveat."""
+
+    json: Switch = False
+    """Print one JSON object."""
+
+    def run(self) -> None:
+        """Print the catalogue."""
+        from scaling_jax.laws import PUBLISHED  # noqa: PLC0415
+
+        if self.json:
+            print_json(
+                {
+                    name: {
+                        "law": type(law).__name__.lower(),
+                        "coefficients": vars(law),
+                        "source": source,
+                        "caveat": caveat,
+                    }
+                    for name, (law, source, caveat) in PUBLISHED.items()
+                }
+            )
+            return
+        rows = [
+            (
+                name,
+                " ".join(f"{key}={value:g}" for key, value in vars(law).items()),
+                f"{source}. {caveat}",
+            )
+            for name, (law, source, caveat) in PUBLISHED.items()
+        ]
+        print_table("Published laws", ("name", "coefficients", "source"), rows, numeric=False)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Chips:
+    """The accelerators: dense peaks, memory, bandwidth, list price, with sources."""
+
+    json: Switch = False
+    """Print one JSON object."""
+
+    def run(self) -> None:
+        """Print the catalogue."""
+        from scaling_jax.hardware import CATALOGUE_DATE, CHIPS  # noqa: PLC0415
+
+        if self.json:
+            print_json({name: chip._asdict() for name, chip in CHIPS.items()})
+            return
+        rows = [
+            (
+                name,
+                " ".join(f"{dtype} {peak / 1e12:g}" for dtype, peak in chip.peaks.items()),
+                f"{chip.memory / 1e9:g}",
+                f"{chip.bandwidth / 1e12:g}",
+                "" if chip.dollars_per_hour is None else f"{chip.dollars_per_hour:.2f}",
+                "; ".join(filter(None, (chip.source, chip.price_source))),
+            )
+            for name, chip in CHIPS.items()
+        ]
+        columns = ("name", "dense TFLOP/s", "GB", "TB/s", "$/h", "source")
+        print_table(f"Accelerators, {CATALOGUE_DATE}", columns, rows, numeric=False)

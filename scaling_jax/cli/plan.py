@@ -1,0 +1,130 @@
+"""`scaling-jax plan`: the cheapest model for a quality and a demand."""
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+from scaling_jax.cli.options import (
+    DemandOptions,
+    DollarOptions,
+    OptionalFloat,
+    OptionalPath,
+    Switch,
+)
+from scaling_jax.cli.show import numbers, print_json, print_table, quantity, start_jax
+
+if TYPE_CHECKING:
+    from scaling_jax import planning
+    from scaling_jax.laws import PowerSum
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Plan:
+    """The cheapest model for a quality and a demand, or the best for a budget.
+
+    The quality is a --loss, or that of a model: --match-params, alone (trained the
+    Chinchilla way) or with --match-tokens.
+    """
+
+    loss: OptionalFloat = None
+    """Target loss, nats per token."""
+    match_params: OptionalFloat = None
+    """The quality of the Chinchilla-style model of this size."""
+    match_tokens: OptionalFloat = None
+    """With --match-params: the quality of that size trained on so many tokens."""
+    budget: OptionalFloat = None
+    """Spend this much in all (FLOPs, or dollars with --dollars) instead of fixing a loss."""
+    demand: DemandOptions
+    max_params: OptionalFloat = None
+    """Largest size that can be served."""
+    max_tokens: OptionalFloat = None
+    """Most training data that there is."""
+    params: OptionalFloat = None
+    """Fix the size; plan the tokens."""
+    tokens: OptionalFloat = None
+    """Fix the training tokens; plan the size."""
+    law: str = "hoffmann2022"
+    """A published law (`scaling-jax laws`) or a JSON file."""
+    prices: DollarOptions
+    elasticities: Switch = False
+    """Also print by how many per cent each result moves for one per cent of each input."""
+    plot: OptionalPath = None
+    """Draw total cost against params along the iso-loss curve into this file."""
+    json: Switch = False
+    """Print one JSON object."""
+
+    def run(self) -> None:
+        """Plan and print."""
+        start_jax()
+        from scaling_jax import costs, laws, planning, solve  # noqa: PLC0415
+
+        law = laws.load(self.law)
+        dollars = self.prices.cost() if self.prices.dollars else None
+        cost = dollars or costs.Flops()
+        demand = self.demand.demand()
+        if demand is None:
+            raise ValueError("plan needs the demand: give --inference-tokens or --requests")
+        query = {
+            name: getattr(self, name)
+            for name in ("budget", "params", "tokens", "max_params", "max_tokens")
+        } | {"loss": self._target(law)}
+        best = planning.plan(law, cost, demand, **query)
+        answer = numbers(best, best.loss, demand, dollars) | {
+            "baseline": numbers(best.baseline, best.loss, demand, dollars),
+            "params_ratio": float(best.params_ratio),
+            "tokens_ratio": float(best.tokens_ratio),
+            "cost_ratio": float(best.cost_ratio),
+            "marginal_cost": float(best.marginal_cost),
+            "limit": planning.Limit(int(best.limit)).name.lower(),
+            "status": solve.Status(int(best.status)).name.lower(),
+        }
+        if self.elasticities:
+            table = planning.elasticities(law, cost, demand, **query)
+            answer["elasticities"] = {
+                output: {name: float(value) for name, value in row.items()}
+                for output, row in table.items()
+            }
+        if self.plot is not None:
+            self._draw(law, cost, demand, best)
+        print_json(answer) if self.json else _print(answer, cost.unit)
+
+    def _target(self, law: "PowerSum") -> float | None:
+        if self.match_params is None:
+            if self.match_tokens is not None:
+                raise ValueError("--match-tokens needs --match-params")
+            return self.loss
+        if self.loss is not None or self.budget is not None:
+            raise ValueError("--match-params is a target; give no --loss or --budget with it")
+        matched = (self.match_params, self.match_tokens)
+        if any(value is not None and not value > 0 for value in matched):
+            raise ValueError(f"--match-params and --match-tokens must be positive: {matched}")
+        tokens = self.match_tokens
+        if tokens is None:
+            tokens = law.compute_optimal(params=self.match_params).tokens
+        return float(law(self.match_params, tokens))
+
+    def _draw(self, law: Any, cost: Any, demand: Any, best: "planning.Plan") -> None:
+        from scaling_jax import plotting  # noqa: PLC0415
+
+        assert self.plot is not None
+        plotting.save(plotting.iso_loss(law, cost, demand, best), self.plot)
+
+
+def _print(answer: dict[str, Any], unit: str) -> None:
+    baseline = answer["baseline"]
+    rows = [
+        (name, quantity(name, value), quantity(name, baseline[name]), f"{value / baseline[name]:.2%}")
+        for name, value in answer.items()
+        if name in baseline and baseline[name]
+    ]
+    print_table("Plan", ("", "plan", "baseline", "plan / baseline"), rows)
+    change = 1 - answer["cost_ratio"]
+    print(f"Saves {change:.2%} of the lifetime {unit} of the Chinchilla-style baseline.")
+    price = f"{-answer['marginal_cost'] / 100:.4g}"
+    print(f"0.01 nats less loss costs about {price} more {unit}.")
+    if answer["limit"] != "none":
+        print(f"The limit that binds: {answer['limit']}.")
+    if "elasticities" in answer:
+        table = answer["elasticities"]
+        inputs = next(iter(table.values()))
+        lines = [(name, *(f"{table[output][name]:.4f}" for output in table)) for name in inputs]
+        print_table("d log(result) / d log(input)", ("input", *table), lines)

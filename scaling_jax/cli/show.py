@@ -1,0 +1,89 @@
+"""How results are printed: one JSON object, or a readable table."""
+
+import json
+import math
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from scaling_jax.costs import Demand, Dollars
+    from scaling_jax.laws import Allocation
+    from scaling_jax.planning import PricedModel
+
+
+def start_jax() -> None:
+    """Turn on 64-bit numbers; one scenario needs no accelerator."""
+    import jax  # noqa: PLC0415
+
+    jax.config.update("jax_enable_x64", True)
+    jax.config.update("jax_platforms", "cpu")
+
+
+def numbers(
+    model: "PricedModel | Allocation",
+    loss: Any,
+    demand: "Demand | None",
+    dollars: "Dollars | None",
+) -> dict[str, float]:
+    """Return a model under the names of the vocabulary, costs in FLOPs and in dollars."""
+    from scaling_jax.costs import Demand, Flops  # noqa: PLC0415
+
+    row = {
+        "params": model.params,
+        "tokens": model.tokens,
+        "tokens_per_param": model.tokens_per_param,
+        "loss": loss,
+    }
+    units = {"flops": Flops(), "dollars": dollars}
+    for unit, cost in units.items():
+        if cost is None:
+            continue
+        bill = cost(model.params, model.tokens, demand or Demand())
+        row[f"train_{unit}"] = bill.train
+        if demand is not None:
+            row |= {f"serve_{unit}": bill.serve, f"total_{unit}": bill.total}
+    return {name: float(value) for name, value in row.items()}
+
+
+def print_json(content: Mapping[str, Any]) -> None:
+    """Print one object on standard output, in full precision; what is not finite is null."""
+    json.dump(_strict(content), sys.stdout, indent=2)
+    print()
+
+
+def _strict(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _strict(inner) for key, inner in value.items()}
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def print_table(
+    title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], *, numeric: bool = True
+) -> None:
+    """Print a table; the first column names the row, the others hold numbers or prose."""
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+
+    table = Table(title=title, title_justify="left", title_style="bold")
+    for position, column in enumerate(columns):
+        left = position == 0 or not numeric
+        table.add_column(column, justify="left" if left else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    # A pipe has no width of its own: prose must not be cut for it.
+    console = Console() if sys.stdout.isatty() else Console(width=120)
+    console.print(table)
+
+
+def quantity(name: str, value: float) -> str:
+    """Format a number for people: 24.2 B, 2.66 T, $1,425,060, 4.823e+23."""
+    if name.endswith("dollars"):
+        return f"${value:,.0f}" if value >= 100 else f"${value:,.4g}"
+    if name in ("params", "tokens"):
+        for size, suffix in ((1e12, "T"), (1e9, "B"), (1e6, "M")):
+            if size <= value < 1e16:
+                return f"{value / size:.4g} {suffix}"
+    return f"{value:.5g}" if abs(value) < 1e6 else f"{value:.4g}"

@@ -1,0 +1,31 @@
+"""Strict numerics for every test: 64-bit unless JAX_ENABLE_X64 says otherwise."""
+
+import os
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+if "JAX_ENABLE_X64" not in os.environ:
+    jax.config.update("jax_enable_x64", True)
+jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+
+X64 = jax.config.jax_enable_x64  # pyright: ignore[reportAttributeAccessIssue]
+
+
+@pytest.fixture
+def rtol() -> float:
+    """The accuracy that plans are held to: 1e-12 in 64-bit, 5e-5 in 32-bit."""
+    return 1e-12 if X64 else 5e-5
+
+
+@pytest.fixture
+def float_dtype() -> np.dtype:
+    return np.dtype(np.float64 if X64 else np.float32)
+
+
+needs_x64 = pytest.mark.skipif(not X64, reason="a statement about 64-bit numbers")
+
+DATA = Path(__file__).parents[2] / "shared" / "data"
