@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterator
 from typing import Annotated, Any, NamedTuple
 
 import jax
+import numpy as np
 
-Number = jax.Array | float
+Number = jax.Array | np.ndarray | float
 
 
 class Domain(NamedTuple):

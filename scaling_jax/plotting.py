@@ -33,9 +33,7 @@ def iso_loss(
     points = (("plan", best, BLUE, "o"), ("baseline", best.baseline, ORANGE, "s"))
     for name, model, colour, marker in points:
         label = f"{name}: {_count(model.params)} params, {_count(model.tokens)} tokens"
-        ax.plot(
-            float(model.params), float(model.total_cost), marker, color=colour, label=label
-        )
+        ax.plot(float(model.params), float(model.total_cost), marker, color=colour, label=label)
     ax.set_xscale("log")
     ax.set_yscale("log")
     ax.set_ylim(0.8 * np.nanmin(train), 6 * float(best.total_cost))
@@ -53,7 +51,9 @@ def save(ax: "Axes", path: str | os.PathLike[str]) -> None:
     Raises:
         ValueError: a format that matplotlib does not write.
     """
-    ax.figure.savefig(path, dpi=160, bbox_inches="tight")
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    figure.savefig(path, dpi=160, bbox_inches="tight")
 
 
 def _new_axes() -> "Axes":

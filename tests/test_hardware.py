@@ -30,7 +30,9 @@ def test_the_paper_s_peaks():
 
 
 def test_an_unknown_chip_names_the_nearest():
-    with pytest.raises(ValueError, match="no chip is called 'H100-SMX'; the nearest is H100-SXM"):
+    with pytest.raises(
+        ValueError, match="no chip is called 'H100-SMX'; the nearest is H100-SXM"
+    ):
         chip("H100-SMX")
     with pytest.raises(ValueError, match="known: A100-40GB, "):
         chip("????")

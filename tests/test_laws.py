@@ -25,7 +25,12 @@ SIZES = st.floats(5, 14).map(lambda x: 10.0**x)
         (laws.HOFFMANN_2022, 70e9, 1e12, 1.9472727897172717),
         (laws.HOFFMANN_2022, 13e9, 1e12, 2.0174464),
         # Plain arithmetic of the printed formula.
-        (laws.HOFFMANN_2022_PRINTED, 70e9, 1.4e12, 1.69 + 406.4 / 70e9**0.34 + 410.7 / 1.4e12**0.28),
+        (
+            laws.HOFFMANN_2022_PRINTED,
+            70e9,
+            1.4e12,
+            1.69 + 406.4 / 70e9**0.34 + 410.7 / 1.4e12**0.28,
+        ),
         (
             laws.KAPLAN_2020,
             1e9,
@@ -130,7 +135,9 @@ def test_gradients_are_finite_and_right_at_extreme_sizes(law, params, tokens):
         assert gradient[i] == approx(central, rel=1e-6, abs=10 * rounding)
         assert gradient[i] == approx(forward[i], rel=1e-12)
         assert jnp.isfinite(gradient[i])
-    assert all(jnp.isfinite(leaf) for leaf in jax.tree.leaves(jax.grad(lambda w: w(*point))(law)))
+    assert all(
+        jnp.isfinite(leaf) for leaf in jax.tree.leaves(jax.grad(lambda w: w(*point))(law))
+    )
 
 
 def test_a_new_law_is_its_fields_and_its_formula():

@@ -1,9 +1,13 @@
 """`scaling-jax model`: what one given model reaches, and what it costs."""
 
 import dataclasses
+from typing import TYPE_CHECKING
 
 from scaling_jax.cli.options import DemandOptions, DollarOptions, OptionalFloat, Switch
 from scaling_jax.cli.show import numbers, print_json, print_table, quantity, start_jax
+
+if TYPE_CHECKING:
+    from scaling_jax.laws import Allocation
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -60,7 +64,7 @@ class Model:
             print_table("Model", ("", "value"), rows)
 
 
-def _complete(given: dict[str, float]):  # noqa: ANN202 (the record's module imports JAX)
+def _complete(given: dict[str, float]) -> "Allocation":
     from scaling_jax.laws import TRAIN_FLOPS_PER_PARAM_TOKEN, Allocation  # noqa: PLC0415
 
     if len(given) != 2 or "loss" in given:

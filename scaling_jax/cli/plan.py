@@ -63,7 +63,7 @@ class Plan:
         demand = self.demand.demand()
         if demand is None:
             raise ValueError("plan needs the demand: give --inference-tokens or --requests")
-        query = {
+        query: dict[str, Any] = {
             name: getattr(self, name)
             for name in ("budget", "params", "tokens", "max_params", "max_tokens")
         } | {"loss": self._target(law)}
@@ -112,7 +112,12 @@ class Plan:
 def _print(answer: dict[str, Any], unit: str) -> None:
     baseline = answer["baseline"]
     rows = [
-        (name, quantity(name, value), quantity(name, baseline[name]), f"{value / baseline[name]:.2%}")
+        (
+            name,
+            quantity(name, value),
+            quantity(name, baseline[name]),
+            f"{value / baseline[name]:.2%}",
+        )
         for name, value in answer.items()
         if name in baseline and baseline[name]
     ]
@@ -123,8 +128,7 @@ def _print(answer: dict[str, Any], unit: str) -> None:
     print(f"0.01 nats less loss costs about {price} more {unit}.")
     if answer["limit"] != "none":
         print(f"The limit that binds: {answer['limit']}.")
-    if "elasticities" in answer:
-        table = answer["elasticities"]
+    if table := answer.get("elasticities"):
         inputs = next(iter(table.values()))
         lines = [(name, *(f"{table[output][name]:.4f}" for output in table)) for name in inputs]
         print_table("d log(result) / d log(input)", ("input", *table), lines)

@@ -79,7 +79,8 @@ class _IsoCost(NamedTuple):
         return jnp.log(jnp.exp(self.log_product - log_params) - self.pull)
 
     def params(self, log_tokens: Number) -> jax.Array:
-        return self.log_product - log_tokens - jnp.log1p(self.pull * jnp.exp(-log_tokens))
+        log_sum = log_tokens + jnp.log1p(self.pull * jnp.exp(-log_tokens))
+        return jnp.asarray(self.log_product - log_sum)
 
 
 def exact_plan(law: PowerSum, cost: LinearCost, demand: Demand, query: Query) -> Plan:
@@ -185,8 +186,8 @@ def _priced(point: _Point, loss: Number, rates: Rates) -> PricedModel:
     return PricedModel(
         params=params,
         tokens=tokens,
-        loss=loss,
-        train_cost=finite(params * tokens * rates.train),
+        loss=jnp.asarray(loss),
+        train_cost=positive(params * tokens * rates.train),
         serve_cost=finite(params * rates.serve),
     )
 

@@ -46,7 +46,8 @@ class _Scenario(NamedTuple):
         params = jnp.exp(x["params"]) if q.params is None else jnp.asarray(q.params)
         tokens = jnp.exp(x["tokens"]) if q.tokens is None else jnp.asarray(q.tokens)
         extra = {
-            name: low + x[name] * (high - low) for name, (low, high) in self.bounds.items()
+            name: jnp.asarray(low + x[name] * (high - low))
+            for name, (low, high) in self.bounds.items()
         }
         return params, tokens, extra
 

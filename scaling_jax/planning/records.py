@@ -4,7 +4,9 @@ import dataclasses
 import enum
 from collections.abc import Mapping
 
-from scaling_jax._pytree import Number, OptionalPositive, Record
+import jax
+
+from scaling_jax._pytree import OptionalPositive, Record
 
 
 class Query(Record):
@@ -33,19 +35,19 @@ class PricedModel(Record):
     `params` and `tokens` are counts, `loss` is in nats per token.
     """
 
-    params: Number
-    tokens: Number
-    loss: Number
-    train_cost: Number
-    serve_cost: Number
+    params: jax.Array
+    tokens: jax.Array
+    loss: jax.Array
+    train_cost: jax.Array
+    serve_cost: jax.Array
 
     @property
-    def total_cost(self) -> Number:
+    def total_cost(self) -> jax.Array:
         """Training plus serving."""
         return self.train_cost + self.serve_cost
 
     @property
-    def tokens_per_param(self) -> Number:
+    def tokens_per_param(self) -> jax.Array:
         """D / N."""
         return self.tokens / self.params
 
@@ -64,28 +66,28 @@ class Plan(PricedModel):
     """
 
     baseline: PricedModel
-    marginal_cost: Number
-    limit: Number
-    status: Number
-    choices: Mapping[str, Number] = dataclasses.field(default_factory=dict)
+    marginal_cost: jax.Array
+    limit: jax.Array
+    status: jax.Array
+    choices: Mapping[str, jax.Array] = dataclasses.field(default_factory=dict)
 
     @property
-    def params_ratio(self) -> Number:
+    def params_ratio(self) -> jax.Array:
         """Parameters over those of the baseline."""
         return self.params / self.baseline.params
 
     @property
-    def tokens_ratio(self) -> Number:
+    def tokens_ratio(self) -> jax.Array:
         """Training tokens over those of the baseline."""
         return self.tokens / self.baseline.tokens
 
     @property
-    def cost_ratio(self) -> Number:
+    def cost_ratio(self) -> jax.Array:
         """Total cost over that of the baseline."""
         return self.total_cost / self.baseline.total_cost
 
     @property
-    def saving(self) -> Number:
+    def saving(self) -> jax.Array:
         """The share of the baseline's cost that the plan saves."""
         return 1 - self.cost_ratio
 

@@ -60,9 +60,7 @@ def refuse(plan: Plan, law: Any, query: Query) -> None:
     if status == Status.INFEASIBLE:
         raise PlanError(_why_infeasible(law, query))
     if status == Status.OUT_OF_RANGE:
-        raise PlanError(
-            f"the optimum for {_target(query)} does not fit {np.asarray(plan.params).dtype} numbers"
-        )
+        raise PlanError(f"the optimum for {_target(query)} does not fit {plan.params.dtype}")
     raise PlanError(
         f"the search for {_target(query)} did not converge; "
         "another optimiser or a smoother law or cost may"

@@ -66,9 +66,10 @@ def log_shift(pull: Number, offset: Number, mu: Number) -> jax.Array:
     """
 
     def residual(y: jax.Array) -> jax.Array:
-        return y - mu * jnp.log1p(pull * jnp.exp(offset - y))
+        return jnp.asarray(y - mu * jnp.log1p(pull * jnp.exp(offset - y)))
 
     def solve() -> jax.Array:
-        return mu * jnp.log1p(jnp.exp(softplus_root(jnp.log(pull) + offset, mu)))
+        z = softplus_root(jnp.log(pull) + offset, mu)
+        return jnp.asarray(mu * jnp.log1p(jnp.exp(z)))
 
     return root(residual, solve)

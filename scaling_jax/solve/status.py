@@ -3,7 +3,9 @@
 import enum
 from typing import Any
 
-from scaling_jax._pytree import Number, Record
+import jax
+
+from scaling_jax._pytree import Record
 
 
 class Status(enum.IntEnum):
@@ -41,7 +43,7 @@ class Solution(Record):
     """
 
     value: Any
-    equality: Number
-    inequality: Number
-    residual: Number
-    status: Number
+    equality: jax.Array
+    inequality: jax.Array
+    residual: jax.Array
+    status: jax.Array

@@ -30,7 +30,7 @@ def test_optimum_against_the_oracle(name, shard, rtol, float_dtype):
     best = law.compute_optimal(params=sizes)
     loss = np.asarray(law(best.params, best.tokens), float_dtype)
     plan = jax.jit(
-        jax.vmap(lambda l, d: sj.plan(law, sj.Flops(), sj.Demand(output_tokens=d), loss=l))
+        jax.vmap(lambda x, d: sj.plan(law, sj.Flops(), sj.Demand(output_tokens=d), loss=x))
     )(loss, demand)
     assert plan.params.dtype == float_dtype
     assert not np.any(plan.status)
