@@ -33,9 +33,8 @@ def dollars(serve_factor: float) -> sj.Dollars:
 
 
 def show(title: str, cost: sj.LinearCost, printed: int) -> None:
-    print(
-        f"\n{title}\n{'quality':>8}{'params':>12}{'tokens':>12}{'cost':>12}{'saving':>9}   paper"
-    )
+    heads = f"{'quality':>8}{'params':>12}{'tokens':>12}{'cost':>12}{'saving':>9}   paper"
+    print(f"\n{title}\n{heads}")
     for tokens, size, *paper in ROWS:
         best = law.compute_optimal(params=size)
         loss = law(best.params, best.tokens)

@@ -26,9 +26,11 @@ if TYPE_CHECKING:
     from scaling_jax.costs import TrainFleet as TrainFleet
     from scaling_jax.laws import Allocation as Allocation
     from scaling_jax.laws import Chinchilla as Chinchilla
+    from scaling_jax.laws import Coupled as Coupled
     from scaling_jax.laws import Kaplan as Kaplan
     from scaling_jax.laws import Law as Law
     from scaling_jax.laws import PowerSum as PowerSum
+    from scaling_jax.laws import Tied as Tied
     from scaling_jax.planning import Limit as Limit
     from scaling_jax.planning import Plan as Plan
     from scaling_jax.planning import PlanError as PlanError
@@ -41,7 +43,7 @@ if TYPE_CHECKING:
 _NAMES = {
     "costs": "Bill Demand Dollars Flops LinearCost ServeFleet TrainFleet",
     "hardware": "",
-    "laws": "Allocation Chinchilla Kaplan Law PowerSum",
+    "laws": "Allocation Chinchilla Coupled Kaplan Law PowerSum Tied",
     "planning": "Limit Plan PlanError PricedModel elasticities plan",
     "plotting": "",
     "solve": "Status minimise",

@@ -12,7 +12,10 @@ from scaling_jax import laws
 from tests.conftest import needs_x64
 from tests.support import approx
 
-ALL = {name: published.law for name, published in laws.PUBLISHED.items()}
+ALL = {name: published.law for name, published in laws.PUBLISHED.items()} | {
+    "tied": laws.Tied(E=1.7, A=300.0, B=500.0, alpha=0.31),
+    "coupled": laws.Coupled(E=1.2, A=3e3, alpha=0.4, B=2e4, beta=0.43, k=0.5),
+}
 LAWS = pytest.mark.parametrize("law", ALL.values(), ids=ALL)
 SIZES = st.floats(5, 14).map(lambda x: 10.0**x)
 
@@ -155,7 +158,7 @@ def test_a_new_law_is_its_fields_and_its_formula():
 
 @pytest.mark.parametrize("keys", [{}, {"params": 1e9, "tokens": 1e9}])
 def test_an_allocation_needs_exactly_one_quantity(keys):
-    with pytest.raises(ValueError, match="exactly one of .* given"):
+    with pytest.raises(ValueError, match=r"exactly one of .* given"):
         laws.HOFFMANN_2022.compute_optimal(**keys)
 
 

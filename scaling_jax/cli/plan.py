@@ -85,7 +85,7 @@ class Plan:
             }
         if self.plot is not None:
             self._draw(law, cost, demand, best)
-        print_json(answer) if self.json else _print(answer, cost.unit)
+        print_json(answer) if self.json else _print(answer, "dollars" if dollars else "FLOPs")
 
     def _target(self, law: "PowerSum") -> float | None:
         if self.match_params is None:
@@ -119,7 +119,7 @@ def _print(answer: dict[str, Any], unit: str) -> None:
             f"{value / baseline[name]:.2%}",
         )
         for name, value in answer.items()
-        if name in baseline and baseline[name]
+        if baseline.get(name)
     ]
     print_table("Plan", ("", "plan", "baseline", "plan / baseline"), rows)
     change = 1 - answer["cost_ratio"]

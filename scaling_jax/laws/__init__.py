@@ -5,10 +5,12 @@ from scaling_jax.laws.families import (
 )
 from scaling_jax.laws.families import Allocation as Allocation
 from scaling_jax.laws.families import Chinchilla as Chinchilla
+from scaling_jax.laws.families import Coupled as Coupled
 from scaling_jax.laws.families import Kaplan as Kaplan
 from scaling_jax.laws.families import Law as Law
 from scaling_jax.laws.families import PowerSum as PowerSum
 from scaling_jax.laws.families import Terms as Terms
+from scaling_jax.laws.families import Tied as Tied
 from scaling_jax.laws.families import log_params_for as log_params_for
 from scaling_jax.laws.families import log_tokens_for as log_tokens_for
 from scaling_jax.laws.families import optimal_allocation as optimal_allocation

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from scaling_jax._pytree import fields_with_domain
-from scaling_jax.laws.families import Chinchilla, Kaplan, PowerSum
+from scaling_jax.laws.families import Chinchilla, Coupled, Kaplan, PowerSum, Tied
 
 
 class Published(NamedTuple):
@@ -83,7 +83,12 @@ PUBLISHED: dict[str, Published] = {
     ),
 }
 
-_FAMILIES: dict[str, type[PowerSum]] = {"chinchilla": Chinchilla, "kaplan": Kaplan}
+_FAMILIES: dict[str, type[PowerSum]] = {
+    "chinchilla": Chinchilla,
+    "coupled": Coupled,
+    "kaplan": Kaplan,
+    "tied": Tied,
+}
 
 
 def save(law: PowerSum, path: str | os.PathLike[str]) -> None:

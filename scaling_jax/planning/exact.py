@@ -176,9 +176,8 @@ def _capped(point: _Point, query: Query) -> _Point:
 
 
 def _as_limit(large: jax.Array, long: jax.Array) -> jax.Array:
-    return Limit.MAX_PARAMS * large.astype(jnp.int32) + Limit.MAX_TOKENS * long.astype(
-        jnp.int32
-    )
+    large_code = Limit.MAX_PARAMS * large.astype(jnp.int32)
+    return large_code + Limit.MAX_TOKENS * long.astype(jnp.int32)
 
 
 def _priced(point: _Point, loss: Number, rates: Rates) -> PricedModel:

@@ -48,7 +48,8 @@ def plan(
     only numbers change.
 
     Args:
-        law: `law(params, tokens)` in nats per token; a `Law` or any function.
+        law: `law(params, tokens)` in nats per token; a `Law` or any function. Functions are
+            compiled once per object, so keep one.
         cost: `cost(params, tokens, demand) -> Bill`; `Flops`, `Dollars` or any function.
         demand: the inference `Demand` over the model's life.
         loss: the target loss. Give this or `budget`.

@@ -80,7 +80,8 @@ def test_match_tokens_is_the_quality_of_that_very_model(run):
 def test_budget_limits_and_elasticities(run):
     plan = answer(
         run,
-        *"plan --budget 4.8e23 --inference-tokens 2e12 --max-params 1e10 --elasticities".split(),
+        *"plan --budget 4.8e23 --inference-tokens 2e12 --max-params 1e10".split(),
+        "--elasticities",
     )
     assert plan["limit"] == "max_params"
     assert plan["total_flops"] == approx(4.8e23, rel=1e-12)
