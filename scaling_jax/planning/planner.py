@@ -125,7 +125,7 @@ def elasticities(
         >>> table = elasticities(
         ...     laws.HOFFMANN_2022, Flops(), Demand(output_tokens=2e12), loss=1.947)
         >>> print(f"{table['params']['demand.output_tokens']:.3f}")
-        -0.196
+        -0.213
     """
     numeric = {k: v for k, v in query.items() if k != "optimiser" and v is not None}
     static = {k: v for k, v in query.items() if k not in numeric}
