@@ -170,6 +170,18 @@ def test_json_round_trip(law, tmp_path):
     assert vars(again) == vars(law)
 
 
+def test_resampled_laws_travel_with_the_law(tmp_path):
+    law = laws.HOFFMANN_2022
+    many = jax.tree.map(lambda x: np.linspace(x, 1.1 * x, 5), law)
+    laws.save(law, tmp_path / "law.json", resampled=many)
+    again = laws.load_resampled(tmp_path / "law.json")
+    assert np.array_equal(again.alpha, many.alpha)
+    assert laws.load(tmp_path / "law.json").alpha == law.alpha
+    laws.save(law, tmp_path / "law.json")
+    assert laws.load_resampled(tmp_path / "law.json") is None
+    assert laws.load_resampled("kaplan2020") is None
+
+
 def test_a_published_law_is_found_by_name():
     assert laws.load("Besiroglu2024") is laws.BESIROGLU_2024
 
@@ -180,10 +192,12 @@ def test_a_published_law_is_found_by_name():
         ("{", "holds no law"),
         ('{"coefficients": {}}', "no key 'law'"),
         ('{"law": "cubic", "coefficients": {}}', "its law is 'cubic'; known are chinchilla"),
-        ('{"law": "chinchilla", "coefficients": {"E": 1}}', "no key 'A'"),
+        ('{"law": "chinchilla", "coefficients": {"E": 1}}', "chinchilla needs 'A'"),
         (
-            json.dumps({"law": "chinchilla", "coefficients": dict.fromkeys("EABx", 1)}),
-            "no coefficient 'x'",
+            json.dumps(
+                {"law": "tied", "coefficients": dict.fromkeys(("E", "A", "B", "alpha", "x"), 1)}
+            ),
+            "tied has no 'x'",
         ),
         (
             json.dumps(

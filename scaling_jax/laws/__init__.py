@@ -15,6 +15,10 @@ from scaling_jax.laws.families import log_params_for as log_params_for
 from scaling_jax.laws.families import log_tokens_for as log_tokens_for
 from scaling_jax.laws.families import optimal_allocation as optimal_allocation
 from scaling_jax.laws.families import optimal_log_excess as optimal_log_excess
+from scaling_jax.laws.files import family as family
+from scaling_jax.laws.files import load as load
+from scaling_jax.laws.files import load_resampled as load_resampled
+from scaling_jax.laws.files import save as save
 from scaling_jax.laws.published import BESIROGLU_2024 as BESIROGLU_2024
 from scaling_jax.laws.published import HOFFMANN_2022 as HOFFMANN_2022
 from scaling_jax.laws.published import HOFFMANN_2022_PRINTED as HOFFMANN_2022_PRINTED
@@ -25,5 +29,3 @@ from scaling_jax.laws.published import SARDANA_2024_250 as SARDANA_2024_250
 from scaling_jax.laws.published import SARDANA_2024_500 as SARDANA_2024_500
 from scaling_jax.laws.published import SARDANA_2024_ALL as SARDANA_2024_ALL
 from scaling_jax.laws.published import Published as Published
-from scaling_jax.laws.published import load as load
-from scaling_jax.laws.published import save as save

@@ -1,14 +1,8 @@
-"""Published coefficient sets, each with its source and caveat, and laws as JSON."""
+"""Published coefficient sets, each with its source and caveat."""
 
-import dataclasses
-import difflib
-import json
-import os
-from pathlib import Path
 from typing import NamedTuple
 
-from scaling_jax._pytree import fields_with_domain
-from scaling_jax.laws.families import Chinchilla, Coupled, Kaplan, PowerSum, Tied
+from scaling_jax.laws.families import Chinchilla, Kaplan, PowerSum
 
 
 class Published(NamedTuple):
@@ -82,64 +76,3 @@ PUBLISHED: dict[str, Published] = {
         "schedule that favours large models (Hoffmann et al. 2022, section 1).",
     ),
 }
-
-_FAMILIES: dict[str, type[PowerSum]] = {
-    "chinchilla": Chinchilla,
-    "coupled": Coupled,
-    "kaplan": Kaplan,
-    "tied": Tied,
-}
-
-
-def save(law: PowerSum, path: str | os.PathLike[str]) -> None:
-    """Write a law as JSON: its family and its coefficients, in full precision."""
-    coefficients = {
-        field.name: float(getattr(law, field.name)) for field in dataclasses.fields(law)
-    }
-    family = type(law).__name__.lower()
-    text = json.dumps({"law": family, "coefficients": coefficients}, indent=2)
-    Path(path).write_text(text + "\n", encoding="utf-8")
-
-
-def load(name_or_path: str | os.PathLike[str]) -> PowerSum:
-    """Return a published law by name, or the law that `save` wrote to a JSON file.
-
-    Raises:
-        ValueError: no such name or file, or a file that holds no law.
-
-    Example:
-        >>> load("besiroglu2024").E
-        1.8172
-    """
-    key = os.fspath(name_or_path)
-    if key.lower() in PUBLISHED:
-        return PUBLISHED[key.lower()].law
-    path = Path(key)
-    if not path.is_file():
-        raise ValueError(f"no law or file is called {key!r}{_nearest(key)}")
-    try:
-        return _from_json(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, KeyError, TypeError) as error:
-        reason = f"no key {error}" if isinstance(error, KeyError) else error
-        raise ValueError(f"{key} holds no law: {reason}") from None
-
-
-def _nearest(name: str) -> str:
-    close = difflib.get_close_matches(name.lower(), PUBLISHED, n=1, cutoff=0.3)
-    if close:
-        return f"; the nearest published law is {close[0]}"
-    return f"; the published laws are {', '.join(PUBLISHED)}"
-
-
-def _from_json(content: dict) -> PowerSum:
-    family, values = content["law"], content["coefficients"]
-    if family not in _FAMILIES:
-        raise ValueError(f"its law is {family!r}; known are {', '.join(_FAMILIES)}")
-    names = [field.name for field in dataclasses.fields(_FAMILIES[family])]
-    if unknown := set(values) - set(names):
-        raise ValueError(f"{family} has no coefficient {sorted(unknown)[0]!r}")
-    law = _FAMILIES[family](**{name: float(values[name]) for name in names})
-    for path, value, domain in fields_with_domain(law, ""):
-        if not domain.contains(value):
-            raise ValueError(f"{path} is {value}; it must be {domain.words}")
-    return law
