@@ -208,7 +208,12 @@ def test_a_published_law_is_found_by_name():
             ),
             "A is -2.0; it must be positive",
         ),
-        ("[1]", "holds no law"),
+        ("[1]", "not a JSON object"),
+        ('{"law": "tied", "coefficients": [1]}', "tied needs 'A'"),
+        (
+            '{"law": "tied", "coefficients": {"E": "x", "A": 1, "B": 1, "alpha": 1}}',
+            "E is 'x'; it must be a number",
+        ),
     ],
 )
 def test_a_file_that_holds_no_law_is_refused(content, message, tmp_path):

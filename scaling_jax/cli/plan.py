@@ -77,6 +77,9 @@ class Plan:
             "limit": planning.Limit(int(best.limit)).name.lower(),
             "status": solve.Status(int(best.status)).name.lower(),
         }
+        many = laws.load_resampled(self.law)
+        if many is not None:
+            answer["intervals"] = _intervals(many, cost, demand, query)
         if self.elasticities:
             table = planning.elasticities(law, cost, demand, **query)
             answer["elasticities"] = {
@@ -109,6 +112,28 @@ class Plan:
         plotting.save(plotting.iso_loss(law, cost, demand, best), self.plot)
 
 
+def _intervals(laws: Any, cost: Any, demand: Any, query: dict[str, Any]) -> dict[str, Any]:
+    """Return the central 95 % of the plans under resampled laws, and how many there are."""
+    import jax  # noqa: PLC0415
+    import numpy as np  # noqa: PLC0415
+
+    from scaling_jax.planning import plan  # noqa: PLC0415
+
+    plans = jax.jit(jax.vmap(lambda law: plan(law, cost, demand, **query)))(laws)
+    feasible = np.asarray(plans.status) == 0
+    columns = {
+        "params": plans.params,
+        "tokens": plans.tokens,
+        f"total_{cost.unit}": plans.total_cost,
+    }
+    intervals = {
+        name: np.quantile(np.asarray(column)[feasible], (0.025, 0.975)).tolist()
+        for name, column in columns.items()
+        if feasible.any()
+    }
+    return intervals | {"laws": feasible.size, "feasible": int(feasible.sum())}
+
+
 def _print(answer: dict[str, Any], unit: str) -> None:
     baseline = answer["baseline"]
     rows = [
@@ -128,6 +153,14 @@ def _print(answer: dict[str, Any], unit: str) -> None:
     print(f"0.01 nats less loss costs about {price} more {unit}.")
     if answer["limit"] != "none":
         print(f"The limit that binds: {answer['limit']}.")
+    if many := answer.get("intervals"):
+        print(
+            f"{many['feasible']} of the {many['laws']} resampled laws have such a plan; "
+            "the central 95 % of them:"
+        )
+        for name in (name for name in many if name in answer):
+            low, high = (quantity(name, value) for value in many[name])
+            print(f"  {name:16s} {low} … {high}")
     if table := answer.get("elasticities"):
         inputs = next(iter(table.values()))
         lines = [(name, *(f"{table[output][name]:.4f}" for output in table)) for name in inputs]

@@ -4,10 +4,10 @@ import dataclasses
 import difflib
 import json
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 
 from scaling_jax._pytree import fields_with_domain
@@ -67,7 +67,8 @@ def load(name_or_path: str | os.PathLike[str]) -> PowerSum:
     if key.lower() in PUBLISHED:
         return PUBLISHED[key.lower()].law
     content = _read(key)
-    return _law(key, content, {k: float(v) for k, v in content["coefficients"].items()})
+    law = _law(key, content["law"], content["coefficients"], dimensions=0)
+    return jax.tree.map(float, law)
 
 
 def load_resampled(name_or_path: str | os.PathLike[str]) -> PowerSum | None:
@@ -78,9 +79,7 @@ def load_resampled(name_or_path: str | os.PathLike[str]) -> PowerSum | None:
     content = _read(key)
     if "resampled" not in content:
         return None
-    return _law(
-        key, content, {k: np.asarray(v, float) for k, v in content["resampled"].items()}
-    )
+    return _law(key, content["law"], content["resampled"], dimensions=1)
 
 
 def _read(key: str) -> dict[str, Any]:
@@ -103,22 +102,32 @@ def _read(key: str) -> dict[str, Any]:
     return content
 
 
-def _law(key: str, content: dict[str, Any], values: Mapping[str, Any]) -> PowerSum:
-    kind = _FAMILIES[content["law"]]
-    names = [field.name for field in dataclasses.fields(kind)]
-    for name in names:
-        if name not in values:
-            raise ValueError(f"{key} holds no law: {content['law']} needs {name!r}")
-    for name in values:
-        if name not in names:
-            raise ValueError(f"{key} holds no law: {content['law']} has no {name!r}")
-    law = kind(**values)
+def _law(key: str, name: str, values: Any, dimensions: int) -> PowerSum:
+    kind = _FAMILIES[name]
+    wanted = {field.name for field in dataclasses.fields(kind)}
+    found = set(values) if isinstance(values, dict) else set()
+    if wanted != found:
+        odd = sorted(wanted ^ found)[0]
+        problem = f"needs {odd!r}" if odd in wanted else f"has no {odd!r}"
+        raise ValueError(f"{key} holds no law: {name} {problem}")
+    law = kind(**{field: _numbers(key, field, values[field], dimensions) for field in wanted})
     for path, value, domain in fields_with_domain(law, ""):
-        if not np.all(domain.contains(np.asarray(value))):
+        if not np.all(domain.contains(value)):
             raise ValueError(
                 f"{key} holds no law: {path} is {value}; it must be {domain.words}"
             )
     return law
+
+
+def _numbers(key: str, field: str, value: Any, dimensions: int) -> np.ndarray:
+    try:
+        array = np.asarray(value, float)
+    except (TypeError, ValueError):
+        array = None
+    if array is None or array.ndim != dimensions:
+        kind = "a list of numbers" if dimensions else "a number"
+        raise ValueError(f"{key} holds no law: {field} is {value!r}; it must be {kind}")
+    return array
 
 
 def _nearest(name: str) -> str:
