@@ -98,6 +98,7 @@ def main() -> None:
     print(f"largest relative difference of N* and D*: {difference:.1e}\n")
 
     print("scenarios  N*, D*: plans/s (x scipy)    whole Plan: plans/s (x scipy)   peak memory")
+    before = peak_bytes()
     for count in SIZES:
         pair, whole = rate(size_and_data, count), rate(plan, count)
         print(
@@ -105,6 +106,7 @@ def main() -> None:
             f"  {whole:20,.0f} ({whole / scipy_rate:6,.0f})"
             f"    {peak_bytes() / 2**20:8,.0f} MiB"
         )
+    print(f"memory per plan: {(peak_bytes() - before) / SIZES[-1]:.0f} bytes")
 
     count = 10**5
     ratio = rate(value, count) / rate(value_and_gradient, count)

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from scaling_jax import costs as costs
+    from scaling_jax import fitting as fitting
     from scaling_jax import hardware as hardware
     from scaling_jax import laws as laws
     from scaling_jax import planning as planning
     from scaling_jax import plotting as plotting
+    from scaling_jax import runs as runs
     from scaling_jax import solve as solve
     from scaling_jax.costs import Bill as Bill
     from scaling_jax.costs import Demand as Demand
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
     from scaling_jax.costs import LinearCost as LinearCost
     from scaling_jax.costs import ServeFleet as ServeFleet
     from scaling_jax.costs import TrainFleet as TrainFleet
+    from scaling_jax.fitting import Fit as Fit
+    from scaling_jax.fitting import fit as fit
+    from scaling_jax.fitting import influence as influence
     from scaling_jax.laws import Allocation as Allocation
     from scaling_jax.laws import Chinchilla as Chinchilla
     from scaling_jax.laws import Coupled as Coupled
@@ -37,15 +42,19 @@ if TYPE_CHECKING:
     from scaling_jax.planning import PricedModel as PricedModel
     from scaling_jax.planning import elasticities as elasticities
     from scaling_jax.planning import plan as plan
+    from scaling_jax.runs import Runs as Runs
+    from scaling_jax.runs import read_runs as read_runs
     from scaling_jax.solve import Status as Status
     from scaling_jax.solve import minimise as minimise
 
 _NAMES = {
     "costs": "Bill Demand Dollars Flops LinearCost ServeFleet TrainFleet",
+    "fitting": "Fit fit influence",
     "hardware": "",
     "laws": "Allocation Chinchilla Coupled Kaplan Law PowerSum Tied",
     "planning": "Limit Plan PlanError PricedModel elasticities plan",
     "plotting": "",
+    "runs": "Runs read_runs",
     "solve": "Status minimise",
 }
 _ROOM_OF = {name: room for room, names in _NAMES.items() for name in names.split()}

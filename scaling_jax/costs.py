@@ -112,11 +112,21 @@ class Flops(LinearCost):
         return Rates(TRAIN_FLOPS_PER_PARAM_TOKEN, SERVE_FLOPS_PER_PARAM_TOKEN * demand.tokens)
 
 
-class TrainFleet(Record):
-    """The accelerators that train: dense peak FLOP/s and price of one, and the MFU reached."""
+class Fleet(Record):
+    """Accelerators of one kind: dense peak FLOP/s, and $ per hour, of each."""
 
     peak_flops: Positive
     dollars_per_hour: Positive
+
+    @property
+    def dollars_per_peak_flop(self) -> Number:
+        """$ per hour / (3600 peak FLOP/s)."""
+        return self.dollars_per_hour / (3600 * self.peak_flops)
+
+
+class TrainFleet(Fleet):
+    """The accelerators that train, and the MFU that they reach."""
+
     mfu: Fraction = 0.5
 
     @classmethod
@@ -130,23 +140,13 @@ class TrainFleet(Record):
     ) -> "TrainFleet":
         """Return a fleet of catalogued chips, at the list price unless one is given."""
         each = chip(chip_name)
-        return cls(
-            peak_flops=each.peak(dtype),
-            dollars_per_hour=each.price(dollars_per_hour),
-            mfu=mfu,
-        )
-
-    @property
-    def dollars_per_peak_flop(self) -> Number:
-        """$ per hour / (3600 peak FLOP/s)."""
-        return self.dollars_per_hour / (3600 * self.peak_flops)
+        price = each.price(dollars_per_hour)
+        return cls(peak_flops=each.peak(dtype), dollars_per_hour=price, mfu=mfu)
 
 
-class ServeFleet(Record):
+class ServeFleet(Fleet):
     """The accelerators that serve: MFU in prefill (input) and decode (output) apart."""
 
-    peak_flops: Positive
-    dollars_per_hour: NonNegative
     prefill_mfu: Fraction = 0.5
     decode_mfu: Fraction = 0.01
 
@@ -168,11 +168,6 @@ class ServeFleet(Record):
             prefill_mfu=prefill_mfu,
             decode_mfu=decode_mfu,
         )
-
-    @property
-    def dollars_per_peak_flop(self) -> Number:
-        """$ per hour / (3600 peak FLOP/s)."""
-        return self.dollars_per_hour / (3600 * self.peak_flops)
 
 
 class Dollars(LinearCost):

@@ -17,11 +17,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
 
     from scaling_jax.cli.catalogues import Chips, Laws  # noqa: PLC0415 (needs the extra)
+    from scaling_jax.cli.fit import Fit  # noqa: PLC0415
     from scaling_jax.cli.model import Model  # noqa: PLC0415
     from scaling_jax.cli.plan import Plan  # noqa: PLC0415
 
     command = tyro.cli(
-        Plan | Model | Laws | Chips,
+        Plan | Fit | Model | Laws | Chips,
         prog="scaling-jax",
         description="Which language model to train, for how long, and what its life costs.",
         args=arguments,

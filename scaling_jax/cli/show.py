@@ -1,9 +1,10 @@
 """How results are printed: one JSON object, or a readable table."""
 
+import contextlib
 import json
 import math
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -58,6 +59,28 @@ def _strict(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
+
+
+@contextlib.contextmanager
+def progress() -> Iterator[Callable[[str], None]]:
+    """Show on a terminal's standard error which stage runs, and for how long.
+
+    Yields a function that names the next stage.
+    """
+    from rich.console import Console  # noqa: PLC0415
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415
+
+    console = Console(stderr=True)
+    columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
+    bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    with bar:
+
+        def stage(name: str) -> None:
+            for task in bar.tasks:
+                bar.update(task.id, total=1, completed=1)
+            bar.add_task(name, total=None)
+
+        yield stage
 
 
 def print_table(

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from scaling_jax._pytree import fields_with_domain
-from scaling_jax.laws.families import Chinchilla, Coupled, Kaplan, PowerSum, Tied
+from scaling_jax.laws.families import Chinchilla, Coupled, Kaplan, Law, PowerSum, Tied
 from scaling_jax.laws.published import PUBLISHED
 
 _FAMILIES: dict[str, type[PowerSum]] = {
@@ -33,16 +33,21 @@ def family(name: str) -> type[PowerSum]:
     return _FAMILIES[name]
 
 
-def save(
-    law: PowerSum, path: str | os.PathLike[str], *, resampled: PowerSum | None = None
-) -> None:
+def save(law: Law, path: str | os.PathLike[str], *, resampled: Law | None = None) -> None:
     """Write a law as JSON, in full precision.
 
     Args:
         law: any law of a family of this library.
         path: the file.
         resampled: the laws of resampled runs, as one law of stacked coefficients [n].
+
+    Raises:
+        ValueError: a law of a family of your own, which `load` could not make again.
     """
+    if type(law) not in _FAMILIES.values():
+        raise ValueError(
+            f"{type(law).__name__} is no family of this library; known are {_known()}"
+        )
     content: dict[str, Any] = {
         "law": type(law).__name__.lower(),
         "coefficients": {name: float(value) for name, value in vars(law).items()},

@@ -1,0 +1,166 @@
+"""`scaling-jax fit`: the law behind training runs."""
+
+import dataclasses
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from tyro.conf import Positional, arg
+
+from scaling_jax.cli.options import OptionalFloat, OptionalPath, Switch
+from scaling_jax.cli.show import print_json, print_table, progress, quantity, start_jax
+
+if TYPE_CHECKING:
+    from scaling_jax import fitting
+    from scaling_jax.runs import Runs
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Selection:
+    """Fit only runs within these limits, bounds included."""
+
+    min_params: OptionalFloat = None
+    """Smallest size."""
+    max_params: OptionalFloat = None
+    """Largest size."""
+    min_tokens: OptionalFloat = None
+    """Fewest training tokens."""
+    max_tokens: OptionalFloat = None
+    """Most training tokens."""
+    min_tokens_per_param: OptionalFloat = None
+    """Smallest ratio."""
+    max_tokens_per_param: OptionalFloat = None
+    """Largest ratio."""
+    min_train_flops: OptionalFloat = None
+    """Least training compute, 6 N D."""
+    max_train_flops: OptionalFloat = None
+    """Most training compute."""
+
+    def select(self, runs: "Runs") -> "Runs":
+        """Return the runs within the limits."""
+        given = {name: value for name, value in vars(self).items() if value is not None}
+        chosen = runs.select(**given)
+        if not len(chosen):
+            words = " and ".join(f"{name} {value:g}" for name, value in given.items())
+            raise ValueError(f"none of the {len(runs)} runs is within {words}")
+        return chosen
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Fit:
+    """The law behind training runs: coefficients, how sure they are, and what to beware of."""
+
+    runs: Positional[Path]
+    """CSV, JSON lines or Parquet with params, tokens and loss."""
+    law: str = "chinchilla"
+    """Family: chinchilla, tied, coupled or kaplan."""
+    delta: float = 1e-3
+    """Huber's threshold, in log loss."""
+    selection: Selection
+    bootstrap: int = 0
+    """Refit so many resamples, for intervals and for plans under uncertainty."""
+    profile: Switch = False
+    """Intervals from the profile likelihood instead."""
+    holdout: Annotated[str | None, arg(metavar="CONDITION", help_behavior_hint="")] = None
+    """Such as 'tokens_per_param>100': fit each family to the other runs, predict these."""
+    seed: int = 0
+    """Of starts and resamples."""
+    out: OptionalPath = None
+    """Write the law, with its resamples, as JSON; `plan --law` reads it."""
+    plot: OptionalPath = None
+    """Draw predictions, curves per size, residuals and the profile of E into this file."""
+    json: Switch = False
+    """Print one JSON object."""
+
+    def run(self) -> None:
+        """Fit and print."""
+        start_jax()
+        from scaling_jax import fitting, laws  # noqa: PLC0415
+        from scaling_jax.runs import read_runs  # noqa: PLC0415
+
+        family = laws.family(self.law)
+        condition = None if self.holdout is None else _condition(self.holdout)
+        options = {"delta": self.delta, "seed": self.seed}
+        runs = self.selection.select(read_runs(self.runs))
+        with progress() as stage:
+            stage("finding the law")
+            fitted = fitting.fit(runs, family, bootstrap=self.bootstrap, **options)
+            profiles, table = {}, []
+            if self.profile or self.plot is not None:
+                stage("profiling the coefficients")
+                profiles = fitting.profile(fitted)
+            if condition is not None:
+                stage("predicting held-out runs")
+                table = fitting.holdout(runs, **condition, **options)
+        if self.out is not None:
+            laws.save(fitted.law, self.out, resampled=fitted.laws)
+        if self.plot is not None:
+            from scaling_jax import plotting  # noqa: PLC0415
+
+            plotting.save(plotting.fit_report(fitted, profiles), self.plot)
+        answer = self._answer(fitted, profiles if self.profile else {}, table)
+        print_json(answer) if self.json else _print(answer)
+
+    def _answer(
+        self,
+        fitted: "fitting.Fit",
+        profiles: dict[str, "fitting.Profile"],
+        table: list["fitting.HeldOut"],
+    ) -> dict[str, Any]:
+        intervals = fitted.intervals | {n: each.interval for n, each in profiles.items()}
+        answer: dict[str, Any] = dict(vars(fitted.law)) | {
+            "law": self.law,
+            "objective": fitted.objective,
+            "n_runs": fitted.n_runs,
+            "status": fitted.status.name.lower(),
+            "starts_converged": fitted.starts_converged,
+            "condition_number": fitted.condition_number,
+            "intervals": {name: list(bounds) for name, bounds in intervals.items()},
+            "warnings": list(fitted.warnings),
+        }
+        if table:
+            answer["holdout"] = {
+                "condition": self.holdout,
+                "n_runs": len(table[0].runs),
+                "families": {
+                    row.family.lower(): {"bias": row.bias, "error": row.error} for row in table
+                },
+            }
+        return answer
+
+
+def _condition(text: str) -> dict[str, float]:
+    """Return `tokens_per_param>100` as the limit `max_tokens_per_param` of what is fitted."""
+    names = ("params", "tokens", "tokens_per_param", "train_flops")
+    found = re.fullmatch(r"\s*(\w+)\s*>\s*(\S+)\s*", text.replace("-", "_").replace("e_", "e-"))
+    try:
+        if found and found[1] in names:
+            return {f"max_{found[1]}": float(found[2])}
+    except ValueError:
+        pass
+    raise ValueError(
+        f"--holdout is {text!r}; it must be like 'tokens_per_param>100', with one of "
+        f"{', '.join(names)}"
+    )
+
+
+def _print(answer: dict[str, Any]) -> None:
+    rows = []
+    for name, (low, high) in answer["intervals"].items():
+        rows.append((name, *(quantity(name, value) for value in (answer[name], low, high))))
+    title = f"{answer['law']} law of {answer['n_runs']} runs"
+    print_table(title, ("", "value", "95 % from", "to"), rows)
+    print(
+        f"Objective {answer['objective']:.6g}, {answer['status']}; "
+        f"{answer['starts_converged']:.0%} of the starts ended there."
+    )
+    for warning in answer["warnings"]:
+        print(f"Beware: {warning}")
+    if "holdout" in answer:
+        held = answer["holdout"]
+        rows = [
+            (name, f"{row['bias']:+.2%}", f"{row['error']:.2%}")
+            for name, row in held["families"].items()
+        ]
+        title = f"Fitted without {held['condition']}, predicting those {held['n_runs']} runs"
+        print_table(title, ("family", "mean signed error", "mean error"), rows)
