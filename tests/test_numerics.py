@@ -3,8 +3,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from scaling_jax._numerics import as_floats
+from scaling_jax._numerics import as_floats, log_large
 from tests.conftest import needs_x64
+from tests.support import approx
 
 
 def test_python_numbers_follow_the_arrays_beside_them():
@@ -20,6 +21,12 @@ def test_python_numbers_alone_take_the_default(float_dtype):
 def test_mixed_arrays_take_the_widest_dtype():
     a, b = as_floats(a=jnp.ones(2, jnp.float32), b=np.float64(1.0))
     assert a.dtype == b.dtype == jnp.float64
+
+
+def test_large_logarithms_have_their_derivatives_in_float32():
+    x = jnp.float32(3e23)
+    second = jax.jit(jax.grad(jax.grad(lambda t: log_large(x * jnp.exp(t) + x))))
+    assert second(jnp.float32(0.0)) == approx(0.25, rel=1e-5)
 
 
 def test_half_precision_is_widened():

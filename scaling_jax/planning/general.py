@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from scaling_jax._numerics import log_large
 from scaling_jax._pytree import Number
 from scaling_jax.costs import Bill
 from scaling_jax.planning.records import Limit, Plan, PricedModel, Query
@@ -57,7 +58,7 @@ class _Scenario(NamedTuple):
 
     def log_cost(self, x: Variables) -> jax.Array:
         params, tokens, extra = self.model(x)
-        return jnp.log(self.cost(params, tokens, self.demand, **extra).total)
+        return log_large(jnp.asarray(self.cost(params, tokens, self.demand, **extra).total))
 
     def objective(self, x: Variables) -> jax.Array:
         return self.log_cost(x) if self.query.budget is None else self.log_loss(x)

@@ -89,6 +89,8 @@ def _why_infeasible(law: Any, query: Query) -> str:
         return (
             f"loss {query.loss:g} cannot be reached; give one above the law's floor {floor:g}"
         )
+    if not given:
+        return f"no model is found of {_target(query)}"
     params = query.params or query.max_params
     tokens = query.tokens or query.max_tokens
     lowest = law.loss_at_log(

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -219,3 +220,15 @@ def test_elasticities_of_the_published_scenario():
 def test_elasticities_at_no_demand_are_zero_not_nan():
     table = sj.elasticities(LAW, sj.Flops(), sj.Demand(), loss=1.947)
     assert table["params"]["demand.output_tokens"] == 0.0
+
+
+def test_the_two_paths_agree_in_either_precision():
+    law, demand = laws.HOFFMANN_2022, sj.Demand(output_tokens=2e12)
+    exact = sj.plan(law, sj.Flops(), demand, loss=1.95, max_params=1e10)
+    general = sj.plan(
+        law, sj.Flops(), demand, loss=1.95, max_params=1e10, optimiser=optax.lbfgs()
+    )
+    rel = 1e-10 if X64 else 2e-5
+    assert general.tokens == approx(exact.tokens, rel)
+    assert general.marginal_cost == approx(exact.marginal_cost, rel)
+    assert general.limit == exact.limit
