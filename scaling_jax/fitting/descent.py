@@ -1,0 +1,204 @@
+"""Descent to the optimum of one lane, and of many lanes in one compiled program.
+
+A lane is a start, a resample, a fold or a point of a profile: its own weights and targets,
+and where it starts. Each step offers points along three directions and takes the best:
+
+- Newton's, with the exact Hessian of the Huber objective;
+- Gauss-Newton's, with every run weighted by psi(r) / r, which never leaves the way down;
+- the same, damped, for starts from which the whole step leads astray.
+
+Huber's threshold starts wide and shrinks with every step to its value: the first steps see
+nearly a least-squares problem, and the last ones the true objective, on which Newton's
+method is finite, as it is piecewise nearly quadratic.
+"""
+
+import functools
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from scaling_jax.fitting.linear import solve_symmetric
+from scaling_jax.fitting.objective import Data, Model, Objective, model, value
+
+_NEWTON_LENGTHS = (1.0, 0.3, 0.05)
+_DAMPINGS = (0.1,)
+_TINY_DAMPING = 1e-11
+
+_SHRINK = 0.7
+_MAX_STEPS = 150
+# Below this Newton decrement, relative to the objective, a whole Newton step is trusted
+# although rounding hides whether the objective falls; below the second it is over.
+_NEARLY_THERE = 1e-9
+_THERE = 1e-24
+_FALLING = 0.1  # a decrement that falls by less than this is rounding error
+_CONVERGED = 1e-10
+# Half the square of a residual that is rounding error.
+_ROUNDING = 1e-30
+
+# Lanes in one call times runs: bounds the memory, and lets early finishers go.
+_BLOCK = 2**16
+_MOST_LANES = 32
+
+
+class Springs(NamedTuple):
+    """What draws a coefficient to a value, with energy m/2 (g - v)^2.
+
+    `which` picks the coefficient, one-hot in the chart's position, [lanes, p]; `value` v and
+    `stiffness` m are [lanes].
+    """
+
+    which: Any
+    value: Any
+    stiffness: Any
+
+
+class Lanes(NamedTuple):
+    """Many problems on one design: theta [lanes, p], the rest [lanes, n] or [lanes].
+
+    `springs`, where there are any, are a part of what the lanes minimise.
+    """
+
+    theta: Any
+    target: Any
+    weight: Any
+    first_delta: Any
+    springs: Springs | None = None
+
+
+class Ends(NamedTuple):
+    """Where the lanes ended: theta [lanes, p], objective [lanes], converged [lanes]."""
+
+    theta: Any
+    objective: Any
+    converged: Any
+
+
+class _State(NamedTuple):
+    theta: jax.Array
+    value: jax.Array
+    decrement: jax.Array
+    moving: jax.Array
+    step: jax.Array
+
+
+Extra = Callable[[jax.Array], jax.Array]
+
+
+def descend(
+    objective: Objective,
+    theta: jax.Array,
+    data: Data,
+    delta: jax.Array,
+    first_delta: jax.Array,
+    extra: Extra | None = None,
+) -> _State:
+    """Return the end of one lane's descent; `extra(theta)` is added to the objective."""
+
+    def total(theta: jax.Array, threshold: jax.Array) -> jax.Array:
+        plain = value(objective, theta, data, threshold)
+        return plain if extra is None else plain + extra(theta)
+
+    def body(state: _State) -> _State:
+        shrunk = first_delta * _SHRINK ** state.step.astype(first_delta.dtype)
+        # The comparison is false for an infinite delta: squared error.
+        threshold = jnp.where(shrunk > delta, shrunk, delta)
+        near = model(objective, state.theta, data, threshold)
+        if extra is not None:
+            bend = jax.hessian(extra)(state.theta)
+            gradient = near.gradient + jax.grad(extra)(state.theta)
+            near = Model(gradient, near.hessian + bend, near.gauss + bend)
+        steps = _steps(near)
+        trials = jnp.stack([state.theta, *(state.theta - step for step in steps)])
+        values = jax.vmap(total, in_axes=(0, None))(trials, threshold)
+        values = jnp.where(jnp.isfinite(values), values, jnp.inf)
+        return _next(state, trials, values, near.gradient @ steps[0], threshold <= delta)
+
+    def unfinished(state: _State) -> jax.Array:
+        resolved = state.value <= _ROUNDING * jnp.sum(data.weight)
+        return state.moving & ~resolved & (state.step < _MAX_STEPS)
+
+    infinity = jnp.full_like(delta, jnp.inf)
+    start = _State(theta, infinity, infinity, jnp.asarray(True), jnp.asarray(0))
+    return jax.lax.while_loop(unfinished, body, start)
+
+
+def _steps(near: Model) -> list[jax.Array]:
+    """Return the steps to try, the whole Newton step first."""
+    diagonal = jnp.diagonal(near.gauss)
+    scale = jnp.maximum(diagonal, 1e-10 * jnp.max(diagonal)) + 1e-300
+    newton = solve_symmetric(near.hessian, near.gradient, scale, _TINY_DAMPING)
+    dampings = (_TINY_DAMPING, *_DAMPINGS)
+    return [
+        *(length * newton for length in _NEWTON_LENGTHS),
+        *(solve_symmetric(near.gauss, near.gradient, scale, d) for d in dampings),
+    ]
+
+
+def _next(
+    state: _State,
+    trials: jax.Array,
+    values: jax.Array,
+    decrement: jax.Array,
+    final: jax.Array,
+) -> _State:
+    """Return the state at the best trial; trial 0 is to stay, trial 1 the Newton step."""
+    here = values[0]
+    nearly = (decrement < _NEARLY_THERE * here) & (values[1] < here * (1 + 1e-12))
+    best = jnp.where(nearly, 1, jnp.argmin(values))
+    over = (decrement <= _THERE * here) | (decrement > _FALLING * state.decrement)
+    return _State(
+        theta=trials[best],
+        value=values[best],
+        decrement=decrement,
+        moving=~(final & ((best == 0) | (nearly & over))),
+        step=state.step + 1,
+    )
+
+
+@functools.partial(jax.jit, static_argnames="objective")
+def _descend_block(objective: Objective, lanes: Lanes, data: Data, delta: jax.Array) -> Ends:
+    def one(lane: Lanes) -> Ends:
+        own = data._replace(target=lane.target, weight=data.weight * lane.weight)
+        extra = _energy(objective, lane.springs, data)
+        end = descend(objective, lane.theta, own, delta, lane.first_delta, extra)
+        rounding = _ROUNDING * jnp.sum(own.weight)
+        small = (end.decrement <= _CONVERGED * end.value) | (end.value <= 100 * rounding)
+        return Ends(end.theta, end.value, small & jnp.all(jnp.isfinite(end.theta)))
+
+    return jax.vmap(one)(lanes)
+
+
+def _energy(objective: Objective, spring: Springs | None, data: Data) -> Extra | None:
+    if spring is None:
+        return None
+
+    def energy(theta: jax.Array) -> jax.Array:
+        place = spring.which @ objective.chart.position(theta, data.design)
+        return spring.stiffness / 2 * (place - spring.value) ** 2
+
+    return energy
+
+
+def descend_lanes(objective: Objective, lanes: Lanes, data: Data, delta: float) -> Ends:
+    """Return where every lane ends, as NumPy arrays; call it under `jax.enable_x64(True)`.
+
+    Blocks of lanes share one compiled program and run on two threads.
+    """
+    runs, count = data.target.shape[0], lanes.theta.shape[0]
+    width = int(np.clip(_BLOCK // runs, 1, _MOST_LANES))
+
+    def block(first: int) -> Ends:
+        index = np.minimum(np.arange(first, first + width), count - 1)
+        own = jax.tree.map(lambda leaf: np.asarray(leaf)[index], lanes)
+        with jax.enable_x64(True):
+            ends = _descend_block(objective, own, data, jnp.asarray(delta, float))
+            return Ends(*(np.asarray(leaf) for leaf in ends))
+
+    starts = range(0, count, width)
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        ends = list(pool.map(block, starts))
+    return Ends(*(np.concatenate(leaves)[:count] for leaves in zip(*ends, strict=True)))

@@ -1,0 +1,177 @@
+"""What to beware of in a fit, in sentences."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import numpy as np
+
+from scaling_jax.fitting.curvature import Curvature
+from scaling_jax.fitting.optimum import Optimum, descend_again, scaled_residuals
+from scaling_jax.fitting.power import SMALLEST_COUPLING
+from scaling_jax.fitting.problem import Problem
+from scaling_jax.laws import Law
+
+# A standard error moves some coefficient by more than this factor's logarithm.
+_FLAT = 0.5
+# Above this condition number a combination of coefficients is rounding error.
+_UNSEEN = 1e6
+# E below this share of the smallest loss is at its bound.
+_AT_ZERO = 1e-6
+# Components of the flattest direction that are named.
+_TRADES = 0.3
+# Runs that lie within this standard deviation of a line, in log params and log tokens.
+_ON_A_LINE = 0.05
+# One run moves an exponent by more than this share.
+_DECIDES = 0.2
+# Residuals above so many robust standard deviations.
+_OUTLIER = 8.0
+# Fewer starts than this that agree may have missed a better optimum.
+_FEW_STARTS = 3
+# Leaving out is tried for so many runs, those of highest leverage; for fewer of very many.
+_MOST_LEFT_OUT = 64
+_LEFT_OUT_ROWS = 2**18
+
+
+def warnings(problem: Problem, optimum: Optimum, law: Law, local: Curvature) -> tuple[str, ...]:
+    """Return the warnings of a fit; call it under `jax.enable_x64(True)`."""
+    return (
+        *_convergence(optimum),
+        *_freedom(problem),
+        *_line(problem),
+        *_bounds(problem, law),
+        *_valley(problem, law, local),
+        *_deciding_run(problem, optimum, law, local),
+        *_rows(problem, optimum),
+    )
+
+
+def describe(problem: Problem, row: int) -> str:
+    """Return which run a row is, counted from 1."""
+    runs = problem.runs
+    return (
+        f"run {row + 1} ({runs.params[row]:.3g} params, "
+        f"{runs.tokens_per_param[row]:.4g} tokens/param)"
+    )
+
+
+def _convergence(optimum: Optimum) -> Iterator[str]:
+    if not optimum.converged:
+        yield "The descent ended before the optimality conditions held: the law is not final."
+    if optimum.agreeing < min(_FEW_STARTS, optimum.agreeing / optimum.starts_converged):
+        yield (
+            f"Only {optimum.starts_converged:.1%} of the starts reached the optimum; "
+            "there may be a better one, so try more starts."
+        )
+
+
+def _freedom(problem: Problem) -> Iterator[str]:
+    if problem.degrees_of_freedom < 1:
+        yield "There are as many coefficients as runs: nothing is left to judge the law by."
+
+
+def _line(problem: Problem) -> Iterator[str]:
+    runs = problem.runs
+    ratio = np.log(runs.tokens_per_param)
+    logs = np.log([runs.params, runs.tokens])
+    across = np.linalg.svd(logs - logs.mean(axis=1, keepdims=True), compute_uv=False)[-1]
+    if ratio.std() < _ON_A_LINE:
+        yield (
+            f"All runs lie on one tokens/param line (about {np.exp(ratio.mean()):.3g}): the "
+            "effects of params and of tokens cannot be told apart."
+        )
+    elif across / np.sqrt(len(runs)) < _ON_A_LINE:
+        yield (
+            "All runs lie on one path, on which tokens are a power of params: the effects of "
+            "params and of tokens cannot be told apart."
+        )
+
+
+def _bounds(problem: Problem, law: Law) -> Iterator[str]:
+    values = {name: float(value) for name, value in vars(law).items()}
+    if "E" in values and values["E"] < _AT_ZERO * problem.runs.loss.min():
+        yield "E is at its bound of zero: the runs show no floor of the loss."
+    for name, value in values.items():
+        if name == "k" and value < SMALLEST_COUPLING * (1 + 1e-3):
+            yield f"k is at its bound of {SMALLEST_COUPLING:g}: one term rules at every run."
+        if name in problem.chart.exponents and value < 1e-3:
+            yield f"{name} is nearly zero: the runs do not show its term."
+    if not all(np.isfinite(value) for value in values.values()):
+        yield "A coefficient is not finite: the runs do not fix the law."
+
+
+def _valley(problem: Problem, law: Any, local: Curvature) -> Iterator[str]:
+    weakest, strongest = local.spectrum[-1], local.spectrum[0]
+    flat = local.noise > _FLAT * weakest or strongest > _UNSEEN * weakest
+    if not flat or problem.degrees_of_freedom < 1:
+        return
+    direction = np.abs(local.directions[-1])
+    names = [
+        name
+        for name, part in zip(problem.chart.names, direction, strict=True)
+        if part > _TRADES * direction.max()
+    ]
+    if names == ["E"] and float(law.E) < _AT_ZERO * problem.runs.loss.min():
+        return  # said of its bound already
+    if len(names) == 1:
+        yield f"The runs hardly fix {names[0]}: take its value as a guess."
+    else:
+        listed = f"{', '.join(names[:-1])} and {names[-1]}"
+        yield (
+            f"The optimum lies in a flat valley: {listed} trade off against each other, so "
+            "trust the law near its runs more than these coefficients."
+        )
+
+
+def _deciding_run(
+    problem: Problem, optimum: Optimum, law: Law, local: Curvature
+) -> Iterator[str]:
+    if problem.degrees_of_freedom < 2:
+        return
+    rows, laws = leave_one_out(problem, optimum.theta, local.leverage)
+    for name in problem.chart.exponents:
+        whole, without = float(getattr(law, name)), getattr(laws, name)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            shift = np.nan_to_num(np.abs(np.log(without / whole)), nan=0.0, posinf=0.0)
+        worst = int(np.argmax(shift))
+        if shift[worst] > np.log1p(_DECIDES):
+            yield (
+                f"One run decides {name}: without {describe(problem, rows[worst])} it is "
+                f"{without[worst]:.3g} instead of {whole:.3g}."
+            )
+
+
+def leave_one_out(
+    problem: Problem, theta: np.ndarray, leverage: np.ndarray
+) -> tuple[np.ndarray, Law]:
+    """Return the runs left out, one at a time, and the laws without them."""
+    data = problem.data
+    most = int(np.clip(_LEFT_OUT_ROWS // len(data.target), 2, _MOST_LEFT_OUT))
+    rows = np.sort(np.argsort(-leverage, kind="stable")[:most])
+    count = len(rows)
+    weight = np.ones((count, len(data.target)))
+    weight[np.arange(count), rows] = 0.0
+    target = np.broadcast_to(data.target, weight.shape)
+    thetas = descend_again(problem, theta, target, weight)
+    laws = jax.vmap(lambda t: problem.chart.law(t, data.design))(thetas)
+    return rows, jax.tree.map(np.asarray, laws)
+
+
+def _rows(problem: Problem, optimum: Optimum) -> Iterator[str]:
+    runs = problem.runs
+    r = np.abs(scaled_residuals(problem, optimum.theta))
+    limit = _OUTLIER * 1.4826 * float(np.median(r))
+    far = np.flatnonzero((r > limit) & (r > 1e-6))
+    if 0 < far.size <= len(runs) // 4:
+        worst = int(np.argmax(r))
+        yield (
+            f"{far.size} of {len(runs)} runs lie far off the law, {describe(problem, worst)} "
+            "the farthest: check them."
+        )
+    table = np.stack([runs.params, runs.tokens, runs.loss])
+    doubled = len(runs) - np.unique(table, axis=1).shape[1]
+    if doubled:
+        yield (
+            f"{doubled} rows repeat another row exactly: they count double, and make the "
+            "intervals too narrow."
+        )

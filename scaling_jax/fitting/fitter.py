@@ -1,0 +1,125 @@
+"""`fit`: the law behind training runs, and how far to trust it."""
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from scaling_jax.fitting import curvature as local_curvature
+from scaling_jax.fitting import diagnostics
+from scaling_jax.fitting.objective import Residual
+from scaling_jax.fitting.optimum import find_optimum, scaled_residuals
+from scaling_jax.fitting.problem import prepare
+from scaling_jax.fitting.records import Fit
+from scaling_jax.fitting.resampling import Resample, resampled_laws
+from scaling_jax.laws import Chinchilla, Law
+from scaling_jax.runs import Runs, read_runs
+from scaling_jax.solve import Status
+
+# The paper's threshold (Sardana et al. 2024, section 5; Hoffmann et al. 2022, section D.2).
+DELTA = 1e-3
+
+
+def fit(
+    runs: Runs | Any,
+    family: type[Law] | Law = Chinchilla,
+    *,
+    delta: float | None = DELTA,
+    residual: Residual = "log",
+    bootstrap: int = 0,
+    resample: Resample = "residuals",
+    starts: int = 32,
+    seed: int = 0,
+) -> Fit:
+    """Return the law of a family that training runs follow: the global optimum.
+
+        min over laws of  sum_i w_i Huber_delta(c_i (log law(N_i, D_i) - log L_i))
+
+    Many starts, drawn over all plausible laws, descend together in one compiled program.
+    The computation is in 64-bit whatever `jax_enable_x64` says; the answer is plain float64.
+
+    Args:
+        runs: `Runs`, or anything that `read_runs` reads.
+        family: `Chinchilla`, `Tied`, `Coupled`, `Kaplan`, or a `Law` of your own of flat
+            fields. A law instead of a family is one more start: useful where your own
+            law's coefficients are far from 0.01 to 10,000.
+        delta: Huber's threshold, in log loss (in loss for residual "loss"); None for
+            squared error.
+        residual: compare "log" losses, as the paper does, or each "loss" itself.
+        bootstrap: how many resamples to refit, for `laws` and for intervals.
+        resample: what a resample draws anew: "residuals" keeps every run in its place and
+            holds for few runs; "runs" (or their groups) also holds where some runs are
+            noisier than others, and needs many.
+        starts: how many descents; eight times as many for a law of your own.
+        seed: of the starts and the resamples; the same seed gives the same answer.
+
+    Raises:
+        ValueError: the runs cannot fix the coefficients, or an option is wrong.
+
+    Source: Sardana et al. 2024 (arXiv 2401.00448), equation 4.
+
+    Example:
+        >>> from scaling_jax.laws import HOFFMANN_2022
+        >>> params = np.repeat([1e8, 1e9, 1e10], 3)
+        >>> tokens = params * np.tile([10.0, 50.0, 250.0], 3)
+        >>> loss = HOFFMANN_2022(params, tokens)
+        >>> fitted = fit({"params": params, "tokens": tokens, "loss": loss})
+        >>> print(f"E = {fitted.law.E:.3f}, alpha = {fitted.law.alpha:.3f}")
+        E = 1.690, alpha = 0.336
+    """
+    guess = family if isinstance(family, Law) else None
+    kind = type(family) if isinstance(family, Law) else family
+    if not (isinstance(kind, type) and issubclass(kind, Law)):
+        raise ValueError(f"family is {family!r}; it must be a Law, such as Chinchilla")
+    _check_options(starts, bootstrap, resample)
+    with jax.enable_x64(True):
+        table = runs if isinstance(runs, Runs) else read_runs(runs)
+        problem = prepare(table, kind, delta, residual)
+        optimum = find_optimum(problem, starts, seed, guess)
+        law = _plain(problem.chart.law(optimum.theta, problem.data.design))
+        local = local_curvature.curvature(problem, optimum.theta)
+        notes = diagnostics.warnings(problem, optimum, law, local)
+        if bootstrap:
+            laws = resampled_laws(problem, optimum.theta, bootstrap, seed, resample)
+            intervals = _percentiles(laws)
+        else:
+            laws = None
+            intervals = local_curvature.intervals(problem, optimum.theta, local.noise)
+        scaled = scaled_residuals(problem, optimum.theta)
+    return Fit(
+        law=law,
+        objective=optimum.objective,
+        n_runs=len(table),
+        residuals=scaled / problem.data.precision[: len(table)],
+        status=Status.CONVERGED if optimum.converged else Status.NOT_CONVERGED,
+        starts_converged=optimum.starts_converged,
+        intervals=intervals,
+        spectrum=local.spectrum,
+        warnings=notes,
+        laws=laws,
+        problem=problem,
+        theta=optimum.theta,
+    )
+
+
+def _check_options(starts: int, bootstrap: int, resample: Resample) -> None:
+    if starts < 1:
+        raise ValueError(f"starts is {starts}; it must be one or more")
+    if bootstrap < 0:
+        raise ValueError(f"bootstrap is {bootstrap}; it must be zero or more")
+    if resample not in ("residuals", "runs"):
+        raise ValueError(f"resample is {resample!r}; it must be 'residuals' or 'runs'")
+
+
+def _plain(law: Law) -> Law:
+    return jax.tree.map(float, law)
+
+
+def _percentiles(laws: Law) -> dict[str, tuple[float, float]]:
+    return {
+        name: (
+            float(np.quantile(values, 0.025, method="lower")),
+            float(np.quantile(values, 0.975, method="higher")),
+        )
+        for name, values in vars(laws).items()
+    }

@@ -1,0 +1,105 @@
+"""Held-out evaluation along the direction that will be used: fit below, predict above."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from scaling_jax.fitting.fitter import fit
+from scaling_jax.fitting.records import Fit
+from scaling_jax.laws import Chinchilla, Coupled, Law, Tied
+from scaling_jax.runs import Runs
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class HeldOut:
+    """How a family, fitted to some runs, predicts others.
+
+    Attributes:
+        family: the family's name.
+        fitted: the fit to the runs that were not held out.
+        runs: the runs held out.
+        errors: prediction / measurement - 1 of each of them.
+    """
+
+    family: str
+    fitted: Fit
+    runs: Runs
+    errors: np.ndarray
+
+    @property
+    def bias(self) -> float:
+        """The mean signed error; negative where losses are predicted too low."""
+        return float(self.errors.mean())
+
+    @property
+    def error(self) -> float:
+        """The mean absolute error."""
+        return float(np.abs(self.errors).mean())
+
+
+def holdout(
+    runs: Runs,
+    families: Sequence[type[Law]] = (Chinchilla, Tied, Coupled),
+    *,
+    max_params: float | None = None,
+    max_tokens: float | None = None,
+    max_tokens_per_param: float | None = None,
+    max_train_flops: float | None = None,
+    **options: Any,
+) -> list[HeldOut]:
+    """Fit each family to the runs within the limits, and predict the others.
+
+    In sample the family of more coefficients always wins; choose one by this table instead.
+
+    Args:
+        runs: all the runs.
+        families: the laws to compare.
+        max_params, max_tokens, max_tokens_per_param, max_train_flops: runs above any of
+            those given are held out.
+        **options: as `fit` takes them.
+
+    Returns:
+        One `HeldOut` per family, the smallest error first.
+
+    Raises:
+        ValueError: no limit is given, no run is held out, or those left cannot be fitted.
+
+    Example:
+        >>> from scaling_jax.laws import HOFFMANN_2022
+        >>> params = np.repeat([1e8, 1e9, 1e10], 4)
+        >>> tokens = params * np.tile([10.0, 30.0, 90.0, 1000.0], 3)
+        >>> runs = Runs(params=params, tokens=tokens, loss=HOFFMANN_2022(params, tokens))
+        >>> best = holdout(runs, [Chinchilla, Tied], max_tokens_per_param=100)[0]
+        >>> best.family, len(best.runs)
+        ('Chinchilla', 3)
+    """
+    limits = {
+        "max_params": max_params,
+        "max_tokens": max_tokens,
+        "max_tokens_per_param": max_tokens_per_param,
+        "max_train_flops": max_train_flops,
+    }
+    given = {name: limit for name, limit in limits.items() if limit is not None}
+    if not given:
+        raise ValueError(f"holdout needs a limit; give one of {', '.join(limits)}")
+    below = runs.where(runs.within(**given))
+    above = runs.where(~runs.within(**given))
+    if not len(above):
+        words = " and ".join(f"{name} {limit:g}" for name, limit in given.items())
+        raise ValueError(f"no run is above {words}; lower the limit to hold some out")
+    table = [_evaluate(fit(below, family, **options), above) for family in families]
+    return sorted(table, key=lambda row: row.error)
+
+
+def _evaluate(fitted: Fit, runs: Runs) -> HeldOut:
+    with jax.enable_x64(True):
+        predicted = np.asarray(fitted.law(runs.params, runs.tokens))
+    return HeldOut(
+        family=type(fitted.law).__name__,
+        fitted=fitted,
+        runs=runs,
+        errors=predicted / runs.loss - 1,
+    )

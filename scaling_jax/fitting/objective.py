@@ -1,0 +1,90 @@
+"""What a fit minimises.
+
+    F(theta) = sum over runs of  w_i Huber_delta(c_i (prediction_i - target_i))
+
+with predictions and targets as log losses (the paper's objective, equation 4) or as losses,
+w_i the run's weight and c_i = sigma / sigma_i its precision relative to the runs'.
+"""
+
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from scaling_jax.fitting.charts import Chart, Design
+
+Residual = Literal["log", "loss"]
+
+
+class Objective(NamedTuple):
+    """The part of the objective that fixes the program: the chart and the kind of residual."""
+
+    chart: Chart
+    residual: Residual
+
+
+class Data(NamedTuple):
+    """The runs as the objective sees them; every leaf is [n] but the means of the design."""
+
+    design: Design
+    target: Any
+    weight: Any
+    precision: Any
+
+
+def huber(residual: jax.Array, delta: jax.Array | float) -> jax.Array:
+    """Return r^2 / 2 up to |r| = delta and delta (|r| - delta / 2) beyond.
+
+    An infinite delta gives half the squared error.
+    """
+    slope = jnp.clip(residual, -delta, delta)
+    return slope * (residual - slope / 2)
+
+
+def predictions(objective: Objective, theta: jax.Array, design: Design) -> jax.Array:
+    """Return what is compared with the targets, [n]."""
+    log_loss = objective.chart.log_loss(theta, design)
+    return log_loss if objective.residual == "log" else jnp.exp(log_loss)
+
+
+def residuals(objective: Objective, theta: jax.Array, data: Data) -> jax.Array:
+    """Return c_i (prediction_i - target_i), [n]."""
+    return data.precision * (predictions(objective, theta, data.design) - data.target)
+
+
+class Model(NamedTuple):
+    """F near theta: gradient [p], Hessian, and the Gauss-Newton matrix [p, p].
+
+    The Gauss-Newton matrix J^T W J weighs every run with psi(r) / r, so that it bounds the
+    objective from above but for the curvature of the predictions.
+    """
+
+    gradient: jax.Array
+    hessian: jax.Array
+    gauss: jax.Array
+
+
+def model(objective: Objective, theta: jax.Array, data: Data, delta: jax.Array) -> Model:
+    """Return the derivatives of F, from one pass over the slopes of the predictions."""
+    r = residuals(objective, theta, data)
+    slopes = jax.jacfwd(lambda t: residuals(objective, t, data))(theta).T
+    force = data.weight * jnp.clip(r, -delta, delta)
+    inside = jnp.where(jnp.abs(r) <= delta, data.weight, 0.0)
+    share = data.weight * jnp.minimum(1.0, delta / jnp.maximum(jnp.abs(r), 1e-300))
+    push = force * data.precision
+    if objective.residual == "log":
+        bend = objective.chart.bend(theta, data.design, push)
+    else:
+        bend = jax.hessian(lambda t: push @ predictions(objective, t, data.design))(theta)
+    return Model(
+        gradient=slopes @ force,
+        hessian=(slopes * inside[None, :]) @ slopes.T + bend,
+        gauss=(slopes * share[None, :]) @ slopes.T,
+    )
+
+
+def value(
+    objective: Objective, theta: jax.Array, data: Data, delta: jax.Array | float
+) -> jax.Array:
+    """Return F(theta)."""
+    return jnp.sum(data.weight * huber(residuals(objective, theta, data), delta))

@@ -1,0 +1,150 @@
+"""The global optimum, from no starting value."""
+
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from scaling_jax.fitting.descent import Ends, Lanes, descend_lanes
+from scaling_jax.fitting.objective import Data, Objective, residuals, value
+from scaling_jax.fitting.power import PowerChart
+from scaling_jax.fitting.problem import Problem
+from scaling_jax.laws import Law
+
+# The threshold of a first step far from the optimum: nearly every residual counts as small.
+_WIDE = 1.0
+# Where nothing is known of a family: so many times the starts, the best of more draws.
+_EFFORT = 8
+_DRAWS = 64
+# Above so many runs the starts see a sample of them, and the best ends then see all.
+_MANY_RUNS = 2048
+_SAMPLE = 1024
+# The second of two descents to a neighbouring optimum sees so much more as small.
+_WIDER = 16.0
+_FINALISTS = 4
+# Objectives are the same within this share, or where residuals are as small as this.
+_SAME = 1e-6
+_NOTHING = 1e-12
+
+
+class Optimum(NamedTuple):
+    """The best end of all starts."""
+
+    theta: np.ndarray
+    objective: float
+    converged: bool
+    starts_converged: float
+    agreeing: int
+
+
+def find_optimum(problem: Problem, starts: int, seed: int, guess: Law | None) -> Optimum:
+    """Return the lowest end of `starts` descents; call it under `jax.enable_x64(True)`."""
+    seen = _sample(problem)
+    thetas = _starting_points(problem._replace(data=seen), starts, seed, guess)
+    ends = descend(problem._replace(data=seen), thetas, _WIDE)
+    order = np.argsort(ends.objective)
+    same = ends.objective[order[0]] * (1 + _SAME) + _NOTHING**2 * np.sum(seen.weight)
+    agreeing = int(np.sum(ends.objective <= same))
+    if seen is not problem.data:
+        finalists = ends.theta[order[:_FINALISTS]]
+        ends = descend(problem, finalists, warm_delta(problem, finalists[0]))
+        order = np.argsort(ends.objective)
+    best = order[0]
+    if not np.isfinite(ends.objective[best]):
+        raise ValueError(
+            f"no start of {problem.chart.family.__name__} has a finite objective; give a law "
+            "with coefficients that suit the runs in place of the family"
+        )
+    return Optimum(
+        theta=ends.theta[best],
+        objective=float(ends.objective[best]),
+        converged=bool(ends.converged[best]),
+        starts_converged=agreeing / len(thetas),
+        agreeing=agreeing,
+    )
+
+
+def descend(problem: Problem, thetas: np.ndarray, first_delta: float) -> Ends:
+    """Return the ends of descents that all see the problem's own targets and weights."""
+    count, data = len(thetas), problem.data
+    lanes = Lanes(
+        theta=thetas,
+        target=np.broadcast_to(data.target, (count, len(data.target))),
+        weight=np.ones((count, len(data.target))),
+        first_delta=np.full(count, first_delta),
+    )
+    return descend_lanes(problem.objective, lanes, data, problem.delta)
+
+
+def descend_again(
+    problem: Problem, theta: np.ndarray, target: np.ndarray, weight: np.ndarray
+) -> np.ndarray:
+    """Return the optima of other targets or weights, [lanes, n], starting from one optimum.
+
+    Each lane descends twice, from a narrow and from a wide first threshold: they rarely end
+    in different valleys, and then the lower one counts.
+    """
+    count, narrow = len(target), warm_delta(problem, theta)
+    lanes = Lanes(
+        theta=np.broadcast_to(theta, (2 * count, len(theta))),
+        target=np.concatenate([target, target]),
+        weight=np.concatenate([weight, weight]),
+        first_delta=np.repeat([narrow, _WIDER * narrow], count),
+    )
+    ends = descend_lanes(problem.objective, lanes, problem.data, problem.delta)
+    first, second = ends.theta[:count], ends.theta[count:]
+    lower = ends.objective[count:] < ends.objective[:count]
+    return np.where(lower[:, None], second, first)
+
+
+def warm_delta(problem: Problem, theta: np.ndarray) -> float:
+    """Return the first threshold of descents that start near their end."""
+    sizes = np.abs(scaled_residuals(problem, theta))
+    return max(min(problem.delta, _WIDE), float(np.median(sizes)))
+
+
+def scaled_residuals(problem: Problem, theta: np.ndarray) -> np.ndarray:
+    """Return c_i (prediction_i - target_i) of every run."""
+    padded = _residuals(problem.objective, theta, problem.data)
+    return np.asarray(padded)[: len(problem.runs)]
+
+
+@functools.partial(jax.jit, static_argnames="objective")
+def _residuals(objective: Objective, theta: Any, data: Data) -> jax.Array:
+    return residuals(objective, theta, data)
+
+
+def _sample(problem: Problem) -> Data:
+    """Return all data, or of many a sample that is even in tokens/param."""
+    count, data = len(problem.runs), problem.data
+    if count <= _MANY_RUNS:
+        return data
+    ranks = np.linspace(0, count - 1, _SAMPLE).astype(int)
+    rows = np.argsort(problem.runs.tokens_per_param, kind="stable")[ranks]
+    design = data.design._replace(x=data.design.x[rows], y=data.design.y[rows])
+    return Data(design, data.target[rows], data.weight[rows], data.precision[rows])
+
+
+def _starting_points(problem: Problem, starts: int, seed: int, guess: Law | None) -> np.ndarray:
+    rng, chart, data = np.random.default_rng(seed), problem.chart, problem.data
+    real = np.flatnonzero(data.weight > 0)
+    design = data.design._replace(x=data.design.x[real], y=data.design.y[real])
+    loss = data.target[real]
+    if problem.objective.residual == "log":
+        loss = np.exp(loss)
+    if isinstance(chart, PowerChart):
+        thetas = chart.draw(rng, starts, design, loss)
+    else:
+        drawn = chart.draw(rng, starts * _DRAWS, design, loss)
+        values = np.asarray(_values(problem.objective, drawn, data))
+        thetas = drawn[np.argsort(values)[: starts * _EFFORT]]  # NaN comes last
+    if guess is not None:
+        thetas[-1] = np.asarray(chart.coordinates(guess, data.design))
+    return thetas
+
+
+@functools.partial(jax.jit, static_argnames="objective")
+def _values(objective: Objective, thetas: Any, data: Data) -> jax.Array:
+    """Return the sum of absolute residuals, nearly, of many points."""
+    return jax.lax.map(lambda t: value(objective, t, data, 1e-3), thetas, batch_size=256)

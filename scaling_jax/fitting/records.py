@@ -1,0 +1,57 @@
+"""What `fit` returns."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from scaling_jax.fitting.problem import Problem
+from scaling_jax.runs import Runs
+from scaling_jax.solve import Status
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Fit:
+    """A law fitted to runs, and how far to trust it. Plain float64 values throughout.
+
+    Attributes:
+        law: the law at the global optimum.
+        objective: the value of the objective there.
+        n_runs: how many runs were fitted.
+        residuals: prediction less measurement of each run, in log loss (or in loss, where
+            the objective is so).
+        status: `CONVERGED`, or `NOT_CONVERGED`.
+        starts_converged: the share of the starts that ended at the optimum.
+        intervals: coefficient -> (low, high) of its 95 % interval; percentiles of `laws`
+            where there are any, else from the curvature of the objective.
+        spectrum: the singular values, in falling order, of the runs' log losses with
+            respect to the logarithms of the coefficients, N and D counted in their
+            geometric means: small ones are combinations that the runs do not fix.
+        warnings: what to beware of, in sentences.
+        laws: the laws of the resampled runs, stacked along the first axis; None without
+            `bootstrap`.
+    """
+
+    law: Any  # of the family that was fitted
+    objective: float
+    n_runs: int
+    residuals: np.ndarray
+    status: Status
+    starts_converged: float
+    intervals: dict[str, tuple[float, float]]
+    spectrum: np.ndarray
+    warnings: tuple[str, ...]
+    laws: Any = None
+    problem: Problem = dataclasses.field(repr=False)
+    theta: np.ndarray = dataclasses.field(repr=False)
+
+    @property
+    def runs(self) -> Runs:
+        """The runs that were fitted."""
+        return self.problem.runs
+
+    @property
+    def condition_number(self) -> float:
+        """The largest of the spectrum over the smallest."""
+        smallest = self.spectrum[-1]
+        return float(self.spectrum[0] / smallest) if smallest > 0 else float("inf")

@@ -1,0 +1,99 @@
+"""From the loss of a run to the law, and through it to any decision: exact derivatives.
+
+At the optimum the gradient of the objective is zero, so by the implicit function theorem
+
+    d theta / d L_i = -(d^2 F / d theta^2)^-1  d^2 F / (d theta d L_i) .
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from scaling_jax.fitting.descent import descend
+from scaling_jax.fitting.objective import Data, value
+from scaling_jax.fitting.problem import observations
+from scaling_jax.fitting.records import Fit
+from scaling_jax.laws import Law
+from scaling_jax.solve import dense, root
+
+
+def refit(fitted: Fit, loss: Any, weight: Any = None) -> Law:
+    """Return the law of the same runs with other losses and weights, differentiably.
+
+    The descent starts at the fit's optimum, so the losses should be near its own. Forward
+    and reverse mode and `jax.vmap` work, all orders too. The precision is the caller's: for
+    trustworthy derivatives of a flat optimum use 64-bit, as `influence` does.
+
+    Args:
+        fitted: what `fit` returned.
+        loss: one loss per run, [n].
+        weight: one weight per run, [n]; those of the fit when None.
+    """
+    delta = fitted.problem.delta
+
+    def solve(data: Data) -> jax.Array:
+        threshold = jnp.asarray(delta, data.target.dtype)
+        start = jnp.asarray(fitted.theta, data.target.dtype)
+        objective = fitted.problem.objective
+        return descend(objective, start, data, threshold, first_delta=threshold).theta
+
+    return _law_at_root(fitted, loss, weight, solve)
+
+
+def _law_at_root(
+    fitted: Fit, loss: Any, weight: Any, solve: Callable[[Data], jax.Array]
+) -> Law:
+    problem, count = fitted.problem, fitted.n_runs
+    data = jax.tree.map(jnp.asarray, problem.data)
+    target, precision = observations(
+        jnp.asarray(loss), problem.runs.sigma, problem.objective.residual
+    )
+    own = data._replace(
+        target=data.target.at[:count].set(target),
+        precision=data.precision.at[:count].set(precision),
+    )
+    if weight is not None:
+        own = own._replace(weight=data.weight.at[:count].set(jnp.asarray(weight)))
+    delta = jnp.asarray(problem.delta, own.target.dtype)
+
+    def gradient(theta: jax.Array) -> jax.Array:
+        return jax.grad(lambda t: value(problem.objective, t, own, delta))(theta)
+
+    theta = root(gradient, lambda: solve(own), dense)
+    return problem.chart.law(theta, own.design)
+
+
+def influence(fitted: Fit, output: Callable[[Law], Any] = vars) -> Any:
+    """Return d output(law) / d loss of each run, through the optimum of the fit.
+
+    Args:
+        fitted: what `fit` returned.
+        output: any differentiable function of the law; the coefficients by name when left
+            out. With `plan` inside, this is d (dollars) / d (loss of each run).
+
+    Returns:
+        What `output` returns, with every number an array over the runs, [..., n]. In the
+        paper's objective a run farther than delta from the law only pulls, with a constant
+        force, so that its influence is zero.
+
+    Example:
+        >>> from scaling_jax.fitting import fit
+        >>> from scaling_jax.laws import HOFFMANN_2022
+        >>> params = np.repeat([1e8, 1e9, 1e10], 3)
+        >>> tokens = params * np.tile([10.0, 50.0, 250.0], 3)
+        >>> loss = HOFFMANN_2022(params, tokens)
+        >>> fitted = fit({"params": params, "tokens": tokens, "loss": loss})
+        >>> influence(fitted, lambda law: law(70e9, 1.4e12)).shape
+        (9,)
+    """
+    with jax.enable_x64(True):
+        theta = jnp.asarray(fitted.theta)  # the root is known
+
+        def answer(loss: jax.Array) -> Any:
+            return output(_law_at_root(fitted, loss, None, lambda _: theta))
+
+        slopes = jax.jit(jax.jacrev(answer))(jnp.asarray(fitted.runs.loss))
+        return jax.tree.map(np.asarray, slopes)

@@ -1,0 +1,127 @@
+"""Warnings in plain language, and how far a question is from the runs."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from scaling_jax.fitting import extrapolation, fit
+from scaling_jax.laws import Chinchilla, Coupled
+from scaling_jax.runs import Runs
+
+
+def warned(fitted, words):
+    return [text for text in fitted.warnings if words in text]
+
+
+def test_a_good_design_has_no_warnings(planted):
+    assert fit(planted(noise=0.003)).warnings == ()
+
+
+def test_the_papers_full_fit_hangs_on_one_run(sardana):
+    (text,) = warned(fit(sardana), "One run decides beta")
+    assert "(1.51e+08 params, 1e+04 tokens/param)" in text
+    assert "it is 0.161 instead of 0.232" in text
+
+
+def test_leaving_that_run_out_is_what_the_warning_says(sardana):
+    without = fit(sardana.where(np.arange(47) != 11))
+    assert without.law.beta == pytest.approx(0.161, abs=5e-4)
+
+
+def test_the_papers_typical_ratios_lie_in_a_flat_valley(sardana):
+    fitted = fit(sardana.select(max_tokens_per_param=250))
+    (text,) = warned(fitted, "flat valley")
+    assert "E" in text
+    assert "alpha" in text
+
+
+def test_one_ratio_and_one_path(planted):
+    params = np.repeat(np.geomspace(5e7, 5e9, 6), 6)
+    line = fit(planted(noise=0.003, params=params, tokens=20 * params))
+    assert warned(line, "one tokens/param line (about 20)")
+    path = fit(planted(noise=0.003, params=params, tokens=1e3 * params**0.8))
+    assert warned(path, "one path")
+
+
+def test_bounds(planted):
+    floorless = fit(planted(Chinchilla(E=0.0, A=10.0, alpha=0.1, B=20.0, beta=0.12)))
+    assert warned(floorless, "E is at its bound of zero")
+    rising = planted()
+    rising = dataclasses.replace(rising, loss=3 * rising.params**0.02 * rising.tokens**-0.05)
+    assert not np.isnan(list(vars(fit(rising).law).values())).any()
+    assert fit(rising).warnings
+    hard = np.exp(
+        np.maximum(*(-0.3 * np.log(c / c.mean()) for c in (rising.params, rising.tokens)))
+    )
+    assert warned(fit(dataclasses.replace(rising, loss=1 + hard), Coupled), "k is at its bound")
+
+
+def test_outliers_do_not_move_the_law_and_are_told(planted):
+    runs = planted(noise=0.003)
+    spoilt = dataclasses.replace(
+        runs, loss=runs.loss * np.where(np.isin(np.arange(36), [3, 20]), 10, 1)
+    )
+    fitted = fit(spoilt)
+    assert warned(fitted, "2 of 36 runs lie far off the law, run")
+    assert fitted.law.alpha == pytest.approx(fit(runs).law.alpha, rel=0.05)
+
+
+def test_repeated_rows(planted):
+    runs = planted(noise=0.003)
+    rows = np.flatnonzero(np.arange(36) % 7 != 3)
+    fitted = fit(runs.where(np.tile(rows, 2)))
+    assert warned(fitted, "31 rows repeat another row exactly")
+    assert fitted.objective == pytest.approx(2 * fit(runs.where(rows)).objective, rel=1e-9)
+
+
+def test_two_sizes_leave_the_floor_open(planted):
+    sizes = np.repeat([1e8, 1e9], 18)
+    fitted = fit(planted(noise=0.003, params=sizes, tokens=sizes * np.geomspace(5, 500, 36)))
+    assert warned(fitted, "A and alpha trade off")
+    assert fitted.intervals["alpha"] == (0.0, np.inf)
+
+
+def test_as_many_runs_as_coefficients(planted):
+    runs = planted(noise=0.003).where([0, 5, 14, 21, 35])
+    assert warned(fit(runs), "nothing is left to judge the law by")
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_noise_without_a_law_is_reported(planted, seed):
+    runs = planted()
+    noise = np.random.default_rng(seed).standard_normal(36)
+    fitted = fit(dataclasses.replace(runs, loss=3 * np.exp(0.01 * noise)))
+    assert fitted.warnings
+    assert np.isfinite(fitted.objective)
+
+
+def test_no_variation_at_all_is_reported(planted):
+    runs = planted()
+    fitted = fit(dataclasses.replace(runs, loss=np.full(36, 3.0)))
+    assert fitted.warnings
+    assert float(fitted.law(1e9, 2e10)) == pytest.approx(3.0, rel=1e-6)
+
+
+def test_three_thousand_runs(planted):
+    rng = np.random.default_rng(0)
+    params = np.exp(rng.uniform(np.log(5e7), np.log(5e9), 3_000))
+    tokens = params * np.exp(rng.uniform(np.log(5), np.log(500), 3_000))
+    fitted = fit(planted(noise=0.01, params=params, tokens=tokens))
+    assert fitted.warnings == ()
+    assert fitted.law.alpha == pytest.approx(0.336, abs=0.02)
+
+
+def test_extrapolation_is_a_factor_on_either_side():
+    runs = Runs(
+        params=np.array([1e8, 1e9]), tokens=np.array([2e9, 1e11]), loss=np.array([3.6, 2.5])
+    )
+    inside = extrapolation(runs, 5e8, 2e10)
+    assert inside == (1.0, 1.0, 1.0)
+    assert inside.sentence is None
+    far = extrapolation(runs, 1e10, 1e11)
+    assert far == pytest.approx((10.0, 1.0, 0.5))
+    assert far.sentence == (
+        "The point is 10 times above the runs in params, "
+        "and 2 times below the runs in tokens/param."
+    )

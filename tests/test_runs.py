@@ -1,0 +1,194 @@
+import csv
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scaling_jax.runs import Runs, read_runs
+from tests.conftest import DATA
+
+HEADER = "params,tokens,loss"
+
+
+def listed(column):
+    return np.asarray(column).tolist()
+
+
+def write(path, text):
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_csv_with_canonical_names_and_extra_columns(tmp_path):
+    path = write(
+        tmp_path / "a.csv", "name,params,tokens,loss\nx,1e8,2e9,3.5\n\ny,1e9,2e10,2.9\n"
+    )
+    runs = read_runs(path)
+    assert runs.params.tolist() == [1e8, 1e9]
+    assert runs.params.dtype == runs.loss.dtype == np.float64
+    assert runs.weight is None
+    assert runs.sigma is None
+    assert runs.group is None
+
+
+@pytest.mark.parametrize(
+    ("names", "tokens"),
+    [
+        (("Parameters", "Tokens", "Smoothed Loss"), 2e9),
+        (("Model Size", "Training FLOP", "loss"), 2e9 / 6e8),
+        (("params", "train_flops", "loss"), 2e9 / 6e8),
+    ],
+)
+def test_names_of_public_data(names, tokens):
+    runs = read_runs(dict(zip(names, ([1e8], [2e9], [3.5]), strict=True)))
+    np.testing.assert_allclose(runs.tokens, [tokens])
+
+
+def test_tokens_win_over_flops():
+    table = {"params": [1e8], "tokens": [2e9], "train_flops": [7.0], "loss": [3.5]}
+    assert read_runs(table).tokens.tolist() == [2e9]
+
+
+def test_json_lines(tmp_path):
+    rows = [{"params": 1e8, "tokens": 2e9, "loss": 3.5, "group": "a"}] * 2
+    path = write(tmp_path / "a.jsonl", "\n".join(map(json.dumps, rows)) + "\n")
+    assert listed(read_runs(path).group) == ["a", "a"]
+
+
+class Frame:
+    """What pandas and polars frames have in common."""
+
+    def __init__(self, columns):
+        self.columns, self._data = list(columns), columns
+
+    def __getitem__(self, name):
+        return np.asarray(self._data[name])
+
+
+def test_frames():
+    frame = Frame({"params": [1e8], "tokens": [2e9], "loss": [3.5], "sigma": [0.01]})
+    assert listed(read_runs(frame).sigma) == [0.01]
+
+
+def test_parquet(tmp_path):
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    table = {"params": [1e8], "tokens": [2e9], "loss": [3.5]}
+    parquet.write_table(pyarrow.table(table), tmp_path / "a.parquet")
+    assert read_runs(tmp_path / "a.parquet").tokens.tolist() == [2e9]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("1e8,2e9,\n", "a.csv, row 2, column loss: the value is missing"),
+        ("1e8,2e9,nan\n", "row 2, column loss: the value is 'nan'"),
+        ("1e8,2e9,3.5\n1e8,0,3.5\n", "row 3, column tokens: the value is '0'"),
+        ("1e8,2e9,3.5\n\n-1e8,2e9,3.5\n", "row 4, column params: the value is '-1e8'"),
+        ("1e8,two,3.5\n", "column tokens: the value is 'two'; it must be a positive number"),
+        ("1e8,inf,3.5\n", "column tokens: the value is 'inf'"),
+        ("1e8,2e9\n", "row 2 has 2 values; the header names 3"),
+        ("", "has no runs"),
+    ],
+)
+def test_refusals_name_file_row_column_and_value(tmp_path, text, words):
+    path = write(tmp_path / "a.csv", f"{HEADER}\n{text}")
+    with pytest.raises(ValueError, match=r"a\.csv") as error:
+        read_runs(path)
+    assert words in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "is empty"),
+        (
+            "params,loss\n1,2\n",
+            "has no column tokens (nor train_flops); its columns are params",
+        ),
+        ("params,tokens,loss,loss\n1,2,3,4\n", "two columns called 'loss'"),
+        ("params,Parameters,tokens,loss\n1,2,3,4\n", "two columns of params: 'params' and"),
+    ],
+)
+def test_refusals_of_headers(tmp_path, text, words):
+    with pytest.raises(ValueError, match=r"a\.csv") as error:
+        read_runs(write(tmp_path / "a.csv", text))
+    assert words in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["weight", "sigma"])
+def test_optional_columns_are_checked(name):
+    table = {"params": [1e8, 1e8], "tokens": [2e9, 2e9], "loss": [3.5, 3.4], name: [1.0, -1.0]}
+    with pytest.raises(ValueError, match=f"row 2, column {name}: the value is -1.0"):
+        read_runs(table)
+
+
+def test_a_weight_of_zero_is_a_weight():
+    table = {"params": [1e8], "tokens": [2e9], "loss": [3.5], "weight": [0]}
+    assert listed(read_runs(table).weight) == [0.0]
+
+
+def test_other_refusals(tmp_path):
+    with pytest.raises(ValueError, match="no file of runs is called"):
+        read_runs(tmp_path / "absent.csv")
+    with pytest.raises(ValueError, match="not from int"):
+        read_runs(3)
+    with pytest.raises(ValueError, match="column tokens has 2 rows and params has 1"):
+        read_runs({"params": [1e8], "tokens": [2e9, 2e9], "loss": [3.5]})
+    with pytest.raises(ValueError, match="row 1 is no JSON"):
+        read_runs(write(tmp_path / "a.jsonl", "{"))
+    with pytest.raises(ValueError, match="must be an object"):
+        read_runs(write(tmp_path / "a.jsonl", "[1]"))
+    with pytest.raises(ValueError, match="column tokens: the value is missing"):
+        read_runs(write(tmp_path / "a.jsonl", '{"params": 1, "tokens": null, "loss": 2}'))
+
+
+positive = st.floats(min_value=1e-300, max_value=1e300)
+
+
+@given(st.lists(st.tuples(positive, positive, positive), min_size=1, max_size=5))
+def test_csv_round_trip_is_exact(tmp_path_factory, rows):
+    params, tokens, loss = np.array(rows).T
+    group = np.array([f"g,{i}" for i in range(len(rows))])
+    path = tmp_path_factory.mktemp("runs") / "a.csv"
+    Runs(params=params, tokens=tokens, loss=loss, group=group).write(path)
+    again = read_runs(path)
+    for name in ("params", "tokens", "loss", "group"):
+        np.testing.assert_array_equal(getattr(again, name), locals()[name])
+
+
+def test_select_keeps_bounds_and_optional_columns():
+    runs = read_runs(
+        {
+            "params": [1e8, 1e8, 3e8],
+            "tokens": [2e9, 1e10, 6e10],
+            "loss": [3.5, 3.2, 2.9],
+            "weight": [1, 2, 3],
+        }
+    )
+    assert listed(runs.select(max_tokens_per_param=100).weight) == [1, 2]
+    assert listed(runs.select(min_params=3e8).weight) == [3]
+    assert listed(runs.select(max_train_flops=6 * 1e18, min_tokens=3e9).weight) == [2]
+    assert len(runs.select(max_tokens=1.0)) == 0
+    with pytest.raises(TypeError):
+        runs.select(max_colour=1.0)
+
+
+@pytest.mark.skipif(not DATA.exists(), reason="the shared data are not here")
+@pytest.mark.parametrize(
+    ("name", "count", "column"),
+    [
+        ("sardana2024_runs", 47, "Smoothed Loss"),
+        ("epoch2024_chinchilla_runs", 245, "loss"),
+        ("gadre2024_c4_runs", 34, "loss"),
+    ],
+)
+def test_published_tables(name, count, column):
+    path = DATA / f"{name}.csv"
+    runs = read_runs(path)
+    assert len(runs) == count
+    with path.open(newline="") as file:
+        assert float(next(iter(csv.DictReader(file)))[column]) == runs.loss[0]
