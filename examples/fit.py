@@ -1,22 +1,21 @@
 """The paper's Table 1 beside ours, and what typical ratios say about extreme ones.
 
-    python examples/fit.py [figure.png]
-
 Reads the paper's 47 runs from ../shared/data where they are; else it says so and fits
 simulated runs. Leaves a figure: loss against tokens/param for each model size, with the
 fits of growing subsets (the paper's Figure 5).
 """
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 
-from scaling_jax import fitting, laws
+from scaling_jax import fitting, laws, plotting
 from scaling_jax.runs import Runs, read_runs
 
 DATA = Path(__file__).parents[1] / "../shared/data/sardana2024_runs.csv"
+FIGURE = Path(__file__).parent / "figures" / "fit.png"
 NAMES = {100: "100", 250: "250", 500: "500", 10_000: "all"}
 PRINTED = {limit: laws.load(f"sardana2024-{name}") for limit, name in NAMES.items()}
 
@@ -51,11 +50,9 @@ def errors(runs: Runs, limit: float) -> None:
     print(f"  mean error {held.bias:+.2%}; where negative, the gain is over-predicted")
 
 
-def figure(runs: Runs, fits: dict[int, fitting.Fit], path: str) -> None:
+def figure(runs: Runs, fits: dict[int, fitting.Fit]) -> None:
     """Draw loss against tokens/param: runs, and a curve per size and subset."""
-    import matplotlib.pyplot as plt  # noqa: PLC0415  # only where a figure is wanted
-
-    axes, ratios = plt.subplots()[1], np.geomspace(10, 1e4, 100)
+    axes, ratios = Figure(layout="constrained").subplots(), np.geomspace(10, 1e4, 100)
     for i, size in enumerate(np.unique(runs.params)):
         own = runs.where(runs.params == size)
         axes.plot(own.tokens_per_param, own.loss, f"C{i}o", label=f"{size / 1e9:.2g}B params")
@@ -64,8 +61,8 @@ def figure(runs: Runs, fits: dict[int, fitting.Fit], path: str) -> None:
     axes.set(xscale="log", xlabel="tokens/param", ylabel="loss (nats/token)")
     axes.set_title("Fits up to 100 (dotted), 250, 500 and all ratios (solid)")
     axes.legend(loc="lower left", fontsize="small")
-    plt.savefig(path, dpi=150)
-    print(f"\nfigure: {path}")
+    plotting.save(axes, FIGURE)
+    print(f"\nfigure: {FIGURE.name}")
 
 
 if __name__ == "__main__":
@@ -78,4 +75,4 @@ if __name__ == "__main__":
         print("\n".join(f"    {warning}" for warning in fitted.warnings))
     errors(runs, 100)
     errors(runs, 250)
-    figure(runs, fits, *(sys.argv[1:] or ["fit.png"]))
+    figure(runs, fits)

@@ -28,7 +28,10 @@ if TYPE_CHECKING:
     from scaling_jax.costs import TrainFleet as TrainFleet
     from scaling_jax.fitting import Fit as Fit
     from scaling_jax.fitting import fit as fit
+    from scaling_jax.fitting import holdout as holdout
     from scaling_jax.fitting import influence as influence
+    from scaling_jax.fitting import profile as profile
+    from scaling_jax.fitting import refit as refit
     from scaling_jax.laws import Allocation as Allocation
     from scaling_jax.laws import Chinchilla as Chinchilla
     from scaling_jax.laws import Coupled as Coupled
@@ -49,7 +52,7 @@ if TYPE_CHECKING:
 
 _NAMES = {
     "costs": "Bill Demand Dollars Flops LinearCost ServeFleet TrainFleet",
-    "fitting": "Fit fit influence",
+    "fitting": "Fit fit holdout influence profile refit",
     "hardware": "",
     "laws": "Allocation Chinchilla Coupled Kaplan Law PowerSum Tied",
     "planning": "Limit Plan PlanError PricedModel elasticities plan",
