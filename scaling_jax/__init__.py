@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from scaling_jax import costs as costs
+    from scaling_jax import deciding as deciding
     from scaling_jax import fitting as fitting
+    from scaling_jax import grids as grids
     from scaling_jax import hardware as hardware
     from scaling_jax import laws as laws
     from scaling_jax import planning as planning
@@ -26,12 +28,19 @@ if TYPE_CHECKING:
     from scaling_jax.costs import LinearCost as LinearCost
     from scaling_jax.costs import ServeFleet as ServeFleet
     from scaling_jax.costs import TrainFleet as TrainFleet
+    from scaling_jax.deciding import Commitment as Commitment
+    from scaling_jax.deciding import Decision as Decision
+    from scaling_jax.deciding import decide as decide
+    from scaling_jax.deciding import log_normal as log_normal
     from scaling_jax.fitting import Fit as Fit
     from scaling_jax.fitting import fit as fit
     from scaling_jax.fitting import holdout as holdout
     from scaling_jax.fitting import influence as influence
     from scaling_jax.fitting import profile as profile
     from scaling_jax.fitting import refit as refit
+    from scaling_jax.grids import Grid as Grid
+    from scaling_jax.grids import axis as axis
+    from scaling_jax.grids import grid as grid
     from scaling_jax.laws import Allocation as Allocation
     from scaling_jax.laws import Chinchilla as Chinchilla
     from scaling_jax.laws import Coupled as Coupled
@@ -52,7 +61,9 @@ if TYPE_CHECKING:
 
 _NAMES = {
     "costs": "Bill Demand Dollars Flops LinearCost ServeFleet TrainFleet",
+    "deciding": "Commitment Decision decide log_normal",
     "fitting": "Fit fit holdout influence profile refit",
+    "grids": "Grid axis grid",
     "hardware": "",
     "laws": "Allocation Chinchilla Coupled Kaplan Law PowerSum Tied",
     "planning": "Limit Plan PlanError PricedModel elasticities plan",

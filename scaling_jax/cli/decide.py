@@ -1,0 +1,189 @@
+"""`scaling-jax decide`: which model to commit to under uncertainty."""
+
+import dataclasses
+import math
+from typing import TYPE_CHECKING, Any, Literal
+
+from scaling_jax.cli.options import DollarOptions, OptionalFloat, Switch
+from scaling_jax.cli.show import print_json, print_table, quantity, start_jax
+
+if TYPE_CHECKING:
+    from scaling_jax.deciding import Commitment, Decision
+
+_KINDS = {
+    "adaptive": "fixed size, tokens adapted once the law is known",
+    "fixed": "fixed size and tokens",
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Decide:
+    """The model to commit to while law and demand are uncertain, and what to find out first.
+
+    The law's uncertainty is that of the resampled laws in its file, as `fit --bootstrap --out`
+    writes them.
+    """
+
+    law: str = "hoffmann2022"
+    """A published law (`scaling-jax laws`), taken as certain, or a JSON file."""
+    demand: float
+    """Inference tokens over the model's life, median; input and output as 70 : 215."""
+    demand_factor: float = 1.0
+    """95 % of the demand lies within this factor of the median (log-normal)."""
+    loss: OptionalFloat = None
+    """Target loss, nats per token."""
+    budget: OptionalFloat = None
+    """Spend this much in all (FLOPs, or dollars with --dollars) instead of fixing a loss."""
+    risk: Literal["mean", "cvar", "regret"] = "mean"
+    """Minimise the expected cost, the mean of the worst cases, or the largest regret."""
+    level: float = 0.9
+    """Of the CVaR: 0.9 is the worst tenth."""
+    prices: DollarOptions
+    samples: int = 1000
+    """Joint samples; at least as many as there are resampled laws."""
+    seed: int = 0
+    """Of the samples."""
+    json: Switch = False
+    """Print one JSON object."""
+
+    def run(self) -> None:
+        """Decide and print."""
+        start_jax()
+        from scaling_jax import laws  # noqa: PLC0415
+        from scaling_jax.costs import Demand, Flops  # noqa: PLC0415
+        from scaling_jax.deciding import decide, log_normal  # noqa: PLC0415
+
+        single, many = laws.load(self.law), laws.load_resampled(self.law)
+        count = 0 if many is None else len(next(iter(vars(many).values())))
+        tokens = log_normal(
+            self.demand,
+            self.demand_factor,
+            samples=1 if self.demand_factor == 1 else max(self.samples, count),
+            seed=self.seed,
+        )
+        decision = decide(
+            single if many is None else many,
+            self.prices.cost() if self.prices.dollars else Flops(),
+            Demand.of_tokens(tokens),
+            loss=self.loss,
+            budget=self.budget,
+            risk=self.risk,
+            level=self.level,
+            seed=self.seed,
+        )
+        if self.json:
+            print_json(_answer(decision, count, self.risk))
+        else:
+            self._print(decision, count)
+
+    def _print(self, decision: "Decision", count: int) -> None:
+        model, unit = decision.adaptive, decision.unit
+        print(
+            f"Train {quantity('params', model.params)} parameters on about "
+            f"{quantity('tokens', model.tokens)} tokens ({_KINDS['adaptive']})."
+        )
+        print(
+            f"Expected {_noun(unit)}: {quantity(unit, model.expected)}. Having to choose now "
+            f"costs {quantity(unit, model.regret)} on average, {model.regret_share:.2%} of "
+            f"what the best plans come to, and {quantity(unit, model.worst_regret)} at worst."
+        )
+        print(decision.advice)
+        print(_break_even(decision))
+        if not count:
+            print("The law is taken as certain: it comes without resampled laws.")
+        if decision.feasible < decision.samples:
+            print(
+                f"Beware: only {decision.feasible:,} of the {decision.samples:,} samples have "
+                "a plan at all; the rest are left out."
+            )
+        rows = [
+            (
+                name,
+                quantity(name, _named(decision.medians, unit)[name]),
+                *(quantity(name, x) for x in interval),
+            )
+            for name, interval in _named(decision.intervals, unit).items()
+        ]
+        print_table(
+            f"Optimal plans of {decision.feasible:,} samples",
+            ("", "median", "95 % from", "to"),
+            rows,
+        )
+        print_table(
+            f"Models to commit to, of least {self._risk()}",
+            ("", *_KINDS),
+            list(_rows(decision)),
+        )
+
+    def _risk(self) -> str:
+        names = {"mean": "expected outcome", "regret": "largest regret"}
+        return names.get(self.risk, f"mean over the worst {1 - self.level:.4g} of the samples")
+
+
+def _noun(unit: str) -> str:
+    return "loss" if unit == "nats" else "cost"
+
+
+def _named(table: dict[str, Any], unit: str) -> dict[str, Any]:
+    """Return a table by column with the cost called by its unit."""
+    return {f"total_{unit}" if name == "total_cost" else name: x for name, x in table.items()}
+
+
+def _break_even(decision: "Decision") -> str:
+    low, high = decision.break_even
+    if not math.isfinite(decision.break_even_median):
+        return "The Chinchilla-style baseline is within 1 % whatever the demand."
+    return (
+        f"Below {decision.break_even_median:.3g} tokens of demand (95 %: {low:.3g} to "
+        f"{high:.3g}) the Chinchilla-style baseline is within 1 %."
+    )
+
+
+def _rows(decision: "Decision") -> Any:
+    """Yield the rows of the table that sets the two commitments side by side."""
+    unit, models = decision.unit, (decision.adaptive, decision.fixed)
+    for name in ("params", "tokens"):
+        yield (name, *(quantity(name, getattr(model, name)) for model in models))
+    for name in ("expected", "regret", "worst_regret"):
+        yield (
+            name.replace("_", " "),
+            *(quantity(unit, getattr(model, name)) for model in models),
+        )
+    reached = "reaches the loss" if unit != "nats" else "within the budget"
+    yield (reached, *(f"{model.reaches:.1%}" for model in models))
+    for source in decision.adaptive.value_of:
+        values = (quantity(unit, model.value_of[source]) for model in models)
+        yield (f"value of knowing {source}", *values)
+
+
+def _answer(decision: "Decision", count: int, risk: str) -> dict[str, Any]:
+    unit = decision.unit
+    medians = _named(decision.medians, unit)
+    intervals = _named(decision.intervals, unit)
+    return {
+        "risk": risk,
+        "unit": unit,
+        "samples": decision.samples,
+        "feasible": decision.feasible,
+        "laws": max(count, 1),
+        "optimal": {
+            name: {"median": medians[name], "interval": list(intervals[name])}
+            for name in intervals
+        },
+        "expected_optimum": decision.expected_optimum,
+        "adaptive": _plain(decision.adaptive),
+        "fixed": _plain(decision.fixed),
+        "break_even_tokens": {
+            "median": decision.break_even_median,
+            "low": decision.break_even[0],
+            "high": decision.break_even[1],
+        },
+        "advice": decision.advice,
+    }
+
+
+def _plain(model: "Commitment") -> dict[str, Any]:
+    return {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in vars(model).items()
+    }

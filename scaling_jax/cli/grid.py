@@ -1,0 +1,228 @@
+"""`scaling-jax grid`: plans at every point of a product of axes."""
+
+import contextlib
+import dataclasses
+import operator
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Annotated, Any
+
+from tyro.conf import UseAppendAction, arg
+
+from scaling_jax.cli.options import (
+    DemandOptions,
+    DollarOptions,
+    OptionalFloat,
+    OptionalPath,
+    Switch,
+)
+from scaling_jax.cli.show import print_json, print_table, quantity, start_jax
+
+if TYPE_CHECKING:
+    from scaling_jax import grids
+    from scaling_jax.costs import LinearCost
+    from scaling_jax.planning import Plan
+
+_LIMITS = ("params", "tokens", "max_params", "max_tokens")
+_TARGETS = ("loss", "budget")
+_DEMANDS = ("inference_tokens", "requests", "input_tokens", "output_tokens")
+_PRICES = ("train_price", "train_mfu", "serve_price", "prefill_mfu", "decode_mfu")
+_RATIOS = ("params_ratio", "tokens_ratio", "cost_ratio", "saving", "marginal_cost", "status")
+
+_Repeated = Annotated[tuple[str, ...], UseAppendAction, arg(help_behavior_hint="")]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Grid:
+    """Plans for a whole grid of scenarios, written to a file.
+
+    Example: --axis loss=1.8:3.0:200 --axis inference-tokens=1e9:1e14:200:log
+    --value cost_ratio --out grid.parquet
+    """
+
+    axis: _Repeated = ()
+    """NAME=first:last:count, or …:log for even ratios; NAME is an option such as loss."""
+    value: _Repeated = ()
+    """What to keep of each plan: params, tokens, cost_ratio, total_flops, baseline.params …"""
+    loss: OptionalFloat = None
+    """Target loss, nats per token."""
+    budget: OptionalFloat = None
+    """Spend this much in all (FLOPs, or dollars with --dollars) instead of fixing a loss."""
+    demand: DemandOptions
+    max_params: OptionalFloat = None
+    """Largest size that can be served."""
+    max_tokens: OptionalFloat = None
+    """Most training data that there is."""
+    params: OptionalFloat = None
+    """Fix the size; plan the tokens."""
+    tokens: OptionalFloat = None
+    """Fix the training tokens; plan the size."""
+    law: str = "hoffmann2022"
+    """A published law (`scaling-jax laws`) or a JSON file."""
+    prices: DollarOptions
+    memory: float = 1.0
+    """GiB that the computation may take."""
+    out: OptionalPath = None
+    """A .parquet table, or a .zarr store: streamed, and taken up again after a kill."""
+    json: Switch = False
+    """Print one JSON object."""
+
+    def run(self) -> None:
+        """Evaluate, write and print."""
+        start_jax()
+        from scaling_jax import costs, grids, laws  # noqa: PLC0415
+
+        suffix = "" if self.out is None else self.out.suffix
+        if suffix not in ("", ".parquet", ".zarr") or (self.out and not suffix):
+            raise ValueError(f"--out is {self.out}; it must end in .parquet or .zarr")
+        axes = dict(_axis(text) for text in self.axis)
+        flops = None if self.prices.dollars else costs.Flops()
+        values = _getters(self.value, "flops" if flops else "dollars")
+        evaluate = self._function(axes, laws.load(self.law), flops, values)
+        start = time.perf_counter()
+        with _bar() as progress:
+            result = grids.grid(
+                evaluate,
+                axes,
+                memory=int(self.memory * 2**30),
+                out=self.out if suffix == ".zarr" else None,
+                progress=progress,
+            )
+        seconds = time.perf_counter() - start
+        if suffix == ".parquet":
+            assert self.out is not None
+            result.to_parquet(self.out)
+        answer = _summary(result) | {
+            "out": None if self.out is None else str(self.out),
+            "seconds": seconds,
+        }
+        print_json(answer) if self.json else _print(answer)
+
+    def _function(
+        self,
+        axes: dict[str, str],
+        law: Any,
+        flops: "LinearCost | None",
+        values: dict[str, Callable[["Plan"], Any]],
+    ) -> Callable[..., dict[str, Any]]:
+        """Return the plan's values as a function of the axes, other options held."""
+        from scaling_jax.planning import plan  # noqa: PLC0415
+
+        fixed = {
+            name: value
+            for group in (self, self.demand)
+            for name, value in vars(group).items()
+            if name in (*_TARGETS, *_LIMITS, *_DEMANDS) and value is not None
+        }
+        for name in axes:
+            if name in fixed:
+                raise ValueError(f"{name} is given as an axis and as an option; give one")
+            if name in _PRICES and flops:
+                raise ValueError(f"an axis of {name} needs --dollars")
+        _check_demand({*fixed, *axes})
+
+        def evaluate(**point: Any) -> dict[str, Any]:
+            given = fixed | point
+            prices = {name: given[name] for name in _PRICES if name in given}
+            cost = flops or dataclasses.replace(self.prices, **prices).cost()
+            query = {name: given.get(name) for name in (*_TARGETS, *_LIMITS)}
+            best = plan(law, cost, _demand(given), **query)
+            return {name: get(best) for name, get in values.items()}
+
+        return evaluate
+
+
+def _axis(text: str) -> tuple[str, str]:
+    name, _, values = text.partition("=")
+    name = name.strip().replace("-", "_")
+    known = (*_TARGETS, *_DEMANDS, *_LIMITS, *_PRICES)
+    if name not in known:
+        listed = ", ".join(each.replace("_", "-") for each in known)
+        raise ValueError(
+            f"--axis is {text!r}; it must be NAME=first:last:count, NAME of {listed}"
+        )
+    return name, values
+
+
+def _getters(names: tuple[str, ...], unit: str) -> dict[str, Callable[["Plan"], Any]]:
+    """Return what reads each value off a plan; costs are called by their unit."""
+    model = {name: name for name in ("params", "tokens", "loss", "tokens_per_param")}
+    model |= {f"{part}_{unit}": f"{part}_cost" for part in ("train", "serve", "total")}
+    known = model | {name: name for name in _RATIOS}
+    known |= {f"baseline.{name}": f"baseline.{path}" for name, path in model.items()}
+    for name in names:
+        if name not in known:
+            raise ValueError(f"--value is {name!r}; it must be one of {', '.join(known)}")
+    if not names:
+        raise ValueError("grid needs at least one --value, such as cost_ratio")
+    return {name: operator.attrgetter(known[name]) for name in names}
+
+
+def _check_demand(given: set[str]) -> None:
+    if "inference_tokens" in given and given & {"requests", "input_tokens", "output_tokens"}:
+        raise ValueError(
+            "inference-tokens and requests with its tokens are two ways to give the demand; "
+            "give one of them"
+        )
+    if not given & {"inference_tokens", "requests"}:
+        raise ValueError("grid needs the demand: give inference-tokens or requests")
+
+
+def _demand(given: dict[str, Any]) -> Any:
+    from scaling_jax.costs import Demand  # noqa: PLC0415
+
+    if "inference_tokens" in given:
+        return Demand.of_tokens(given["inference_tokens"])
+    per_request = {
+        name: given[name] for name in ("input_tokens", "output_tokens") if name in given
+    }
+    return Demand.of_requests(given["requests"], **per_request)
+
+
+@contextlib.contextmanager
+def _bar() -> Iterator[Callable[[int, int], None]]:
+    """Show on a terminal's standard error how far the grid is, and the time left."""
+    from rich import progress  # noqa: PLC0415
+    from rich.console import Console  # noqa: PLC0415
+
+    console = Console(stderr=True)
+    columns = (*progress.Progress.get_default_columns(), progress.TimeElapsedColumn())
+    bar = progress.Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    )
+    with bar:
+        task = bar.add_task("planning", total=None)
+        yield lambda done, points: bar.update(task, completed=done, total=points)
+
+
+def _summary(result: "grids.Grid") -> dict[str, Any]:
+    """Return the axes' ends and each value's range; plans that do not exist are NaN."""
+    import numpy as np  # noqa: PLC0415
+
+    axes = {
+        name: {"first": float(each[0]), "last": float(each[-1]), "count": len(each)}
+        for name, each in result.axes.items()
+    }
+    values = {}
+    for name, each in result.values.items():
+        low, high, missing = np.inf, -np.inf, 0
+        for row in range(each.shape[0]):  # one slice of a store at a time
+            part = np.asarray(each[row])
+            absent = np.isnan(part)
+            missing += int(absent.sum())
+            if not absent.all():
+                low, high = min(low, np.nanmin(part)), max(high, np.nanmax(part))
+        values[name] = {"min": float(low), "max": float(high), "missing": missing}
+    return {"points": int(np.prod(result.shape)), "axes": axes, "values": values}
+
+
+def _print(answer: dict[str, Any]) -> None:
+    rows = [
+        (name, quantity(name, row["min"]), quantity(name, row["max"]), f"{row['missing']:,}")
+        for name, row in answer["values"].items()
+    ]
+    axes = " x ".join(f"{name} ({each['count']})" for name, each in answer["axes"].items())
+    print_table(f"{answer['points']:,} plans: {axes}", ("", "from", "to", "no plan"), rows)
+    print(f"Computed in {answer['seconds']:.2f} s.")
+    if answer["out"] is not None:
+        print(f"Written to {answer['out']}.")

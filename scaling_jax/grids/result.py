@@ -1,0 +1,113 @@
+"""What `grid` returns: values with the axes that label them."""
+
+import dataclasses
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import xarray
+
+_ROWS_AT_ONCE = 2**20
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Grid:
+    """Values at every point of a product of axes.
+
+    Attributes:
+        axes: name -> coordinates [n], in the order of the dimensions.
+        values: name -> array of the grid's shape; a NumPy array, or a Zarr array where the
+            grid was streamed to disk.
+    """
+
+    axes: dict[str, np.ndarray]
+    values: dict[str, Any]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The length of each axis."""
+        return tuple(len(each) for each in self.axes.values())
+
+    def __getitem__(self, name: str) -> Any:
+        """Return one of the values."""
+        if name not in self.values:
+            raise KeyError(f"no value is called {name!r}; there are {', '.join(self.values)}")
+        return self.values[name]
+
+    def sel(self, **coordinates: float) -> "Grid":
+        """Return the values at the points of the named axes that are nearest; those axes go.
+
+        Raises:
+            ValueError: no such axis, or a coordinate beyond its ends.
+        """
+        index: list[Any] = [slice(None)] * len(self.axes)
+        for name, wanted in coordinates.items():
+            if name not in self.axes:
+                raise ValueError(
+                    f"no axis is called {name!r}; there are {', '.join(self.axes)}"
+                )
+            points = self.axes[name]
+            if not points.min() <= wanted <= points.max():
+                raise ValueError(
+                    f"{name} is {wanted:g}, and the axis runs from {points.min():g} to "
+                    f"{points.max():g}"
+                )
+            index[list(self.axes).index(name)] = int(np.argmin(np.abs(points - wanted)))
+        left = {name: each for name, each in self.axes.items() if name not in coordinates}
+        values = {name: each[tuple(index)] for name, each in self.values.items()}
+        return Grid(axes=left, values=values)
+
+    def to_xarray(self) -> "xarray.Dataset":
+        """Return an `xarray.Dataset`, in memory.
+
+        Raises:
+            ImportError: xarray is not installed.
+        """
+        try:
+            import xarray  # noqa: PLC0415 (an extra)
+        except ImportError as error:
+            raise ImportError(
+                "Grid.to_xarray needs xarray: pip install 'scaling-jax[grid]'"
+            ) from error
+        values = {
+            name: (tuple(self.axes), np.asarray(each[...]))
+            for name, each in self.values.items()
+        }
+        return xarray.Dataset(values, coords=self.axes)
+
+    def to_parquet(self, path: str | os.PathLike[str]) -> None:
+        """Write a Parquet table: a row per point, a column per axis and per value.
+
+        Raises:
+            ImportError: pyarrow is not installed.
+        """
+        try:
+            import pyarrow as pa  # noqa: PLC0415 (an extra)
+            from pyarrow import parquet  # noqa: PLC0415
+        except ImportError as error:
+            raise ImportError(
+                "Grid.to_parquet needs pyarrow: pip install 'scaling-jax[grid]'"
+            ) from error
+        lead = self.shape[0] if self.axes else 1
+        rest = int(np.prod(self.shape[1:]))
+        step = max(1, _ROWS_AT_ONCE // rest)
+        writer = None
+        for start in range(0, lead, step):
+            table = pa.table(self._rows(start, min(start + step, lead)))
+            writer = writer or parquet.ParquetWriter(path, table.schema)
+            writer.write_table(table)
+        if writer is not None:
+            writer.close()
+
+    def _rows(self, start: int, stop: int) -> dict[str, np.ndarray]:
+        """Return the columns of the points whose first coordinate is in a range."""
+        coordinates = [each.ravel() for each in self.axes.values()]
+        if coordinates:
+            coordinates[0] = coordinates[0][start:stop]
+        columns = np.meshgrid(*coordinates, indexing="ij")
+        named = dict(zip(self.axes, columns, strict=True))
+        for name, each in self.values.items():
+            named[name] = np.asarray(each[start:stop] if self.axes else each)
+        return {name: np.ravel(column) for name, column in named.items()}
