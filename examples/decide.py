@@ -63,7 +63,7 @@ for (risk, each), style in styles:
         label = f"least {risks[risk]}" if axes is optima else None
         axes.axvline(each.adaptive.params, color="k", linestyle=style, label=label)
 for axes in (optima, risky):
-    axes.legend(frameon=False, fontsize=8)
+    axes.legend(frameon=False, fontsize=8, loc="upper right")
 out = Path(__file__).parent / "figures" / "decide.png"
 figure.savefig(out, dpi=130)
 print(f"figure: {out.relative_to(Path(__file__).parents[1])}")
