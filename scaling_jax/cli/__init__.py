@@ -41,6 +41,9 @@ def _run(command: "object") -> int:
 
         print(f"scaling-jax: {error}", file=sys.stderr)
         return 1 if isinstance(error, PlanError) else 2
+    except ModuleNotFoundError as error:
+        print(f"scaling-jax: {error}; pip install 'scaling-jax[all]'", file=sys.stderr)
+        return 2
     except (OSError, ImportError) as error:
         print(f"scaling-jax: {error}", file=sys.stderr)
         return 2

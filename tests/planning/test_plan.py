@@ -148,7 +148,7 @@ def test_a_limited_plan_is_the_best_within_its_limits():
 
 
 @pytest.mark.parametrize("query", [{"loss": 1.95}, {"budget": 4e23, "max_params": 1e10}])
-def test_jit_vmap_broadcasting_and_the_loop_agree(query):
+def test_jit_vmap_broadcasting_and_the_loop_agree(query, rtol):
     demands = np.geomspace(1e9, 1e13, 7)
     direct = sj.plan(LAW, sj.Flops(), sj.Demand(output_tokens=demands), **query)
 
@@ -159,9 +159,9 @@ def test_jit_vmap_broadcasting_and_the_loop_agree(query):
     loop = [one(float(tokens)) for tokens in demands]
     for name in ("params", "tokens", "loss", "total_cost", "marginal_cost", "limit"):
         expected = [float(getattr(plan, name)) for plan in loop]
-        np.testing.assert_allclose(getattr(batch, name), expected, rtol=2e-6)
+        np.testing.assert_allclose(getattr(batch, name), expected, rtol=rtol)
         np.testing.assert_allclose(
-            np.broadcast_to(getattr(direct, name), (7,)), expected, rtol=2e-6
+            np.broadcast_to(getattr(direct, name), (7,)), expected, rtol=rtol
         )
 
 
