@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from scaling_jax import planning as planning
     from scaling_jax import plotting as plotting
     from scaling_jax import runs as runs
+    from scaling_jax import shapes as shapes
     from scaling_jax import solve as solve
+    from scaling_jax import training as training
     from scaling_jax.costs import Bill as Bill
     from scaling_jax.costs import Demand as Demand
     from scaling_jax.costs import Dollars as Dollars
@@ -56,8 +58,14 @@ if TYPE_CHECKING:
     from scaling_jax.planning import plan as plan
     from scaling_jax.runs import Runs as Runs
     from scaling_jax.runs import read_runs as read_runs
+    from scaling_jax.shapes import TransformerShape as TransformerShape
+    from scaling_jax.shapes import shape_for as shape_for
     from scaling_jax.solve import Status as Status
     from scaling_jax.solve import minimise as minimise
+    from scaling_jax.training import RunConfig as RunConfig
+    from scaling_jax.training import prepare as prepare
+    from scaling_jax.training import sweep as sweep
+    from scaling_jax.training import train as train
 
 _NAMES = {
     "costs": "Bill Demand Dollars Flops LinearCost ServeFleet TrainFleet",
@@ -69,7 +77,9 @@ _NAMES = {
     "planning": "Limit Plan PlanError PricedModel elasticities plan",
     "plotting": "",
     "runs": "Runs read_runs",
+    "shapes": "TransformerShape shape_for",
     "solve": "Status minimise",
+    "training": "RunConfig prepare sweep train",
 }
 _ROOM_OF = {name: room for room, names in _NAMES.items() for name in names.split()}
 

@@ -1,0 +1,212 @@
+"""A transformer's shape and what follows from it: parameters, FLOPs, bytes.
+
+Every formula is arithmetic on its fields, so it takes integers (exact, for a model to build),
+floats and arrays (continuous, to differentiate or to vmap).
+"""
+
+import dataclasses
+import math
+from typing import Any, NamedTuple
+
+from scaling_jax._pytree import Number, Record
+
+_STATIC: Any = {"static": True}
+
+
+class TransformerShape(Record):
+    """A decoder-only transformer without biases.
+
+    With width d, L layers, h query heads and g key-value heads of d/h numbers each, an MLP of
+    width f and a vocabulary of V:
+
+        attention   2 d² (1 + g/h)  per layer       MLP   2 d f, or 3 d f when gated
+        norms       2 d per layer, and d at the end
+        embeddings  V d, once when tied, else twice
+
+    The six models of Sardana et al. (arXiv 2401.00448, Table 4) have g = h/4, f = 4 d, tied
+    embeddings and V = 100,352.
+
+    Example:
+        >>> shape = TransformerShape(
+        ...     d_model=768, layers=12, heads=12, kv_heads=3, d_ff=3072, vocab_size=100_352)
+        >>> shape.params, shape.non_embedding_params
+        (151400448, 74330112)
+    """
+
+    d_model: Any
+    layers: Any
+    heads: Any
+    kv_heads: Any
+    d_ff: Any
+    vocab_size: Any
+    tied: bool = dataclasses.field(default=True, metadata=_STATIC)
+    gated: bool = dataclasses.field(default=False, metadata=_STATIC)
+
+    @property
+    def head_dim(self) -> Any:
+        """Numbers per head, d/h: an integer when both are and it is one."""
+        whole = isinstance(self.d_model, int) and isinstance(self.heads, int)
+        return self.d_model // self.heads if whole else self.d_model / self.heads
+
+    @property
+    def kv_dim(self) -> Any:
+        """Numbers of keys per token and layer, g d/h."""
+        return self.kv_heads * self.head_dim
+
+    @property
+    def matmul_params_per_layer(self) -> Any:
+        """Parameters of one layer's matrices."""
+        attention = 2 * self.d_model * (self.d_model + self.kv_dim)
+        return attention + (3 if self.gated else 2) * self.d_model * self.d_ff
+
+    @property
+    def embedding_params(self) -> Any:
+        """Parameters of the embedding and of the output head, which are one when tied."""
+        return (1 if self.tied else 2) * self.vocab_size * self.d_model
+
+    @property
+    def non_embedding_params(self) -> Any:
+        """Parameters of the layers, norms included."""
+        norms = (2 * self.layers + 1) * self.d_model
+        return self.layers * self.matmul_params_per_layer + norms
+
+    @property
+    def params(self) -> Any:
+        """All parameters."""
+        return self.non_embedding_params + self.embedding_params
+
+    @property
+    def active_params(self) -> Any:
+        """Parameters that every token multiplies: all but an untied embedding's look-up."""
+        return self.non_embedding_params + self.vocab_size * self.d_model
+
+    def forward_flops(self, length: Number, *, causal: bool = True) -> Any:
+        """Return the FLOPs of one forward pass per token, in sequences of `length`.
+
+            2 (L · matrices + V d)  +  4 L d · context
+
+        two per multiply-add; the second term is scores and weighted values. The mean context
+        is (length + 1)/2 where the kernel skips what a causal mask hides, else length. Norms,
+        activations and softmax, which are not matrix products, are not counted.
+        """
+        matrices = self.layers * self.matmul_params_per_layer + self.vocab_size * self.d_model
+        context = (length + 1) / 2 if causal else length
+        return 2 * matrices + 4 * self.layers * self.d_model * context
+
+    def train_flops(self, length: Number, *, causal: bool = True) -> Any:
+        """Return the FLOPs of training per token: the backward pass costs two forward ones."""
+        return 3 * self.forward_flops(length, causal=causal)
+
+    def kv_cache_bytes(self, length: Number, *, bytes_per_number: float = 2) -> Any:
+        """Return the bytes of keys and values of one sequence of `length` tokens."""
+        return 2 * self.layers * self.kv_dim * length * bytes_per_number
+
+    def activation_bytes(
+        self, length: Number, batch: Number, *, bytes_per_number: float = 4
+    ) -> Any:
+        """Return the bytes that one forward pass keeps for its backward pass, without remat.
+
+        Per token and layer: the inputs of two norms and their results (4 d), queries, keys,
+        values and their weighted sum (2 d + 2 g d/h), the MLP before and after its
+        non-linearity (2 f, gated 3 f), and h · length attention weights; per token the last
+        norm (2 d) and logits with their softmax (2 V).
+        """
+        per_layer = 6 * self.d_model + 2 * self.kv_dim + (3 if self.gated else 2) * self.d_ff
+        per_token = self.layers * (per_layer + self.heads * length)
+        per_token = per_token + 2 * self.d_model + 2 * self.vocab_size
+        return per_token * length * batch * bytes_per_number
+
+    def check(self) -> "TransformerShape":
+        """Return the shape if a model can be built from it.
+
+        Raises:
+            ValueError: a number is not a positive integer, or the heads do not divide; the
+                sentence says which.
+        """
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.type is Any and (not isinstance(value, int) or value < 1):
+                raise ValueError(f"{field.name} is {value!r}; it must be a positive integer")
+        for whole, part in (("d_model", "heads"), ("heads", "kv_heads")):
+            if getattr(self, whole) % getattr(self, part):
+                raise ValueError(
+                    f"{whole} is {getattr(self, whole)} and {part} {getattr(self, part)}; "
+                    f"{part} must divide {whole}"
+                )
+        return self
+
+
+class _Candidate(NamedTuple):
+    distance: float
+    shape: TransformerShape
+
+
+def shape_for(
+    params: float,
+    *,
+    vocab_size: int = 100_352,
+    multiple: int = 64,
+    head_dim: int | None = None,
+    query_heads_per_kv_head: int = 4,
+    d_model_per_layer: float = 80.0,
+    tied: bool = True,
+    gated: bool = False,
+) -> TransformerShape:
+    """Return an integer shape of about this many parameters, friendly to the hardware.
+
+    The width is a multiple of `multiple`, the heads are whole, and the MLP is 4 d wide (8/3 d
+    when gated, to the multiple). Depth and width trade off: among all depths the chosen shape
+    has the least  |log(params / wanted)| + |log(d/L / d_model_per_layer)| / 10 , so the count
+    is met first and the usual proportion (64 to 128 in Sardana et al., Table 4) second.
+
+    Args:
+        params: the planned size.
+        vocab_size: of the tokeniser; 100,352 is the paper's.
+        multiple: 64 or 128 on accelerators.
+        head_dim: numbers per head; 128, or 64 in models narrower than 1,024, when None.
+        query_heads_per_kv_head: 1 is multi-head attention.
+        d_model_per_layer: the proportion to prefer.
+        tied: one matrix embeds and predicts.
+        gated: SwiGLU instead of GELU.
+
+    Raises:
+        ValueError: the size is not a positive number, or no such shape is that small.
+
+    Example:
+        >>> shape = shape_for(2.5e9)
+        >>> shape.d_model, shape.layers, shape.heads, shape.kv_heads, shape.params
+        (2560, 32, 20, 5, 2459217920)
+    """
+    if not 0 < params < math.inf:
+        raise ValueError(f"params is {params}; it must be a positive number")
+    best: _Candidate | None = None
+    # At most sixteen times the preferred width per layer, and what the embedding leaves.
+    widest = min((1.6 * d_model_per_layer * params) ** (1 / 3), params / vocab_size)
+    for width in range(multiple, int(widest) + multiple + 1, multiple):
+        per_head = head_dim or (128 if width >= 1024 and width % 128 == 0 else 64)
+        heads = max(width // per_head, 1)
+        if width % heads:
+            continue
+        kv_heads = max(heads // query_heads_per_kv_head, 1)
+        if heads % kv_heads:
+            continue
+        d_ff = multiple * round(width * (8 / 3 if gated else 4) / multiple)
+        one = TransformerShape(
+            d_model=width, layers=1, heads=heads, kv_heads=kv_heads, d_ff=d_ff,
+            vocab_size=vocab_size, tied=tied, gated=gated,
+        )  # fmt: skip
+        per_layer = one.matmul_params_per_layer + 2 * width
+        exact = (params - one.embedding_params - width) / per_layer
+        for layers in {max(math.floor(exact), 1), max(math.ceil(exact), 1)}:
+            shape = dataclasses.replace(one, layers=layers)
+            proportion = math.log(width / layers / d_model_per_layer)
+            distance = abs(math.log(shape.params / params)) + abs(proportion) / 10
+            if best is None or distance < best.distance:
+                best = _Candidate(distance, shape)
+    smallest = multiple * vocab_size
+    if best is None or not 0.5 < best.shape.params / params < 2:
+        raise ValueError(
+            f"params is {params:.4g}; with a vocabulary of {vocab_size:,} and widths of "
+            f"{multiple} the embedding alone takes {smallest:,}; take a smaller vocabulary"
+        )
+    return best.shape

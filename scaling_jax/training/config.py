@@ -1,0 +1,98 @@
+"""What one training run is: enough to start it, resume it and repeat it."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+from scaling_jax.shapes import TransformerShape
+from scaling_jax.training.model import ModelOptions
+from scaling_jax.training.recipe import SARDANA, Recipe, Schedule
+
+# One dispatch covers about this many tokens, so that small models do not wait for Python.
+_TOKENS_PER_CALL = 2**14
+_MAX_STEPS_PER_CALL = 128
+
+DEFAULT_OPTIONS = ModelOptions()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class RunConfig:
+    """One training run.
+
+    Attributes:
+        shape: of the model.
+        tokens: to train on; the run takes the nearest whole number of batches.
+        length: tokens per sequence.
+        batch: sequences per step, over all devices.
+        recipe: optimiser and schedule.
+        options: what the model computes.
+        accumulate: micro-batches whose gradients make one step.
+        seed: of the parameters and of the data's order.
+        repeats: whether tokens may be seen more than once.
+        heldout_tokens: on which the final loss is measured, or fewer if there are fewer.
+    """
+
+    shape: TransformerShape
+    tokens: int
+    length: int = 128
+    batch: int = 8
+    recipe: Recipe = SARDANA
+    options: ModelOptions = DEFAULT_OPTIONS
+    accumulate: int = 1
+    seed: int = 0
+    repeats: bool = False
+    heldout_tokens: int = 2**20
+
+    def __post_init__(self) -> None:
+        """Refuse a run that cannot be made."""
+        self.shape.check()
+        for name in ("tokens", "length", "batch", "accumulate", "heldout_tokens"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(f"{name} is {value!r}; it must be a positive integer")
+        if self.batch % self.accumulate:
+            raise ValueError(
+                f"batch is {self.batch} and accumulate {self.accumulate}; "
+                "accumulate must divide batch"
+            )
+
+    @property
+    def step_tokens(self) -> int:
+        """Tokens per step."""
+        return self.batch * self.length
+
+    @property
+    def steps(self) -> int:
+        """Steps of the run."""
+        return max(1, round(self.tokens / self.step_tokens))
+
+    @property
+    def schedule(self) -> Schedule:
+        """The learning rates of the run."""
+        return self.recipe.schedule(self.shape, self.steps, self.step_tokens)
+
+    @property
+    def steps_per_call(self) -> int:
+        """Steps that one call of the compiled program takes."""
+        return max(1, min(_TOKENS_PER_CALL // self.step_tokens, _MAX_STEPS_PER_CALL))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the run as plain nested values."""
+        return dataclasses.asdict(self)
+
+    def write(self, path: Path) -> None:
+        """Write the run as JSON."""
+        path.write_text(json.dumps(self.to_dict(), indent=2) + "\n", encoding="utf-8")
+
+
+def difference(one: Any, other: Any, path: str = "") -> str | None:
+    """Return "name is X, was Y" for the first leaf where two nested dicts differ, or None."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        for name in [*one, *(other.keys() - one.keys())]:
+            inner = f"{path}.{name}" if path else str(name)
+            found = difference(one.get(name), other.get(name), inner)
+            if found:
+                return found
+        return None
+    return None if one == other else f"{path} is {one!r}, was {other!r}"

@@ -1,0 +1,65 @@
+"""What a run will take, before it is started: FLOPs, hours, dollars."""
+
+from typing import NamedTuple
+
+import jax
+
+from scaling_jax.hardware import CHIPS
+from scaling_jax.training.config import RunConfig
+from scaling_jax.training.peak import matmul_peak
+
+_CATALOGUE_DTYPES = {"bfloat16": "bf16"}
+
+
+class Estimate(NamedTuple):
+    """What one run will take; dollars are None where the machine has no price."""
+
+    params: int
+    tokens: int
+    train_flops: float
+    exact_train_flops: float
+    hours: float
+    dollars: float | None
+
+
+class Machine(NamedTuple):
+    """What a run is estimated for: FLOP/s of all devices at peak, and their price an hour."""
+
+    peak: float
+    dollars_per_hour: float | None
+
+    @classmethod
+    def of(
+        cls, dtype: str, *, chip: str | None = None, chips: int = 1, price: float | None = None
+    ) -> "Machine":
+        """Return so many chips of the catalogue, or this process's devices when chip is None.
+
+        Raises:
+            ValueError: no such chip, or it has no peak in that dtype or no price.
+        """
+        if chip is None:
+            devices = jax.device_count()
+            return cls(matmul_peak(dtype) * devices, None if price is None else price * devices)
+        if chip not in CHIPS:
+            raise ValueError(f"chip is {chip!r}; the catalogue has {', '.join(CHIPS)}")
+        peak = CHIPS[chip].peak(_CATALOGUE_DTYPES.get(dtype, dtype))
+        return cls(peak * chips, float(CHIPS[chip].price(price)) * chips)
+
+
+def estimate(config: RunConfig, machine: Machine, mfu: float) -> Estimate:
+    """Return what a run takes at an assumed MFU.
+
+    hours = exact FLOPs / (MFU · peak),  dollars = hours · price of all chips
+    """
+    tokens = config.steps * config.step_tokens
+    flops = float(config.shape.train_flops(config.length, causal=False)) * tokens
+    hours = flops / (mfu * machine.peak) / 3600
+    price = machine.dollars_per_hour
+    return Estimate(
+        params=config.shape.params,
+        tokens=tokens,
+        train_flops=6.0 * config.shape.params * tokens,
+        exact_train_flops=flops,
+        hours=hours,
+        dollars=None if price is None else hours * price,
+    )

@@ -1,0 +1,51 @@
+"""Metrics of a run as JSON lines: one line a call, no gaps and no doubles after a resume."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+
+class MetricsFile:
+    """An append-only file of JSON lines, each with the step that it ends at."""
+
+    def __init__(self, path: Path, *, after: int) -> None:
+        """Open the file and drop what lies behind a step: a resumed run writes it again."""
+        self.path = path
+        kept = [line for line in read_metrics(path) if line["step"] <= after]
+        if path.exists():
+            scratch = path.with_suffix(".tmp")
+            scratch.write_text("".join(map(_line, kept)), encoding="utf-8")
+            scratch.replace(path)
+        self.seconds = kept[-1]["seconds"] if kept else 0.0
+        self._file = path.open("a", encoding="utf-8")
+
+    def append(self, line: dict[str, Any]) -> None:
+        """Write one line."""
+        self._file.write(_line(line))
+
+    def flush(self) -> None:
+        """Make what was written survive a kill; call it before a checkpoint is committed."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Flush and close."""
+        self.flush()
+        self._file.close()
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """Return the lines of a metrics file; one cut short by a kill ends them."""
+    lines = []
+    if path.exists():
+        for text in path.read_text(encoding="utf-8").splitlines():
+            try:
+                lines.append(json.loads(text))
+            except json.JSONDecodeError:
+                break
+    return lines
+
+
+def _line(content: dict[str, Any]) -> str:
+    return json.dumps(content) + "\n"

@@ -1,0 +1,224 @@
+"""The decoder of the validation sweep: ALiBi, grouped-query attention, no biases, tied.
+
+Written in Flax NNX and used as a functional core: `init` and `Transformer` are split into a
+static graph and a pytree of parameters once, and everything downstream is a plain function
+of that pytree. Shape suffixes:
+
+    B batch   T positions   D width   H query heads   G key-value heads   K head size
+    F MLP width   V vocabulary
+"""
+
+import dataclasses
+import functools
+import math
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from scaling_jax.shapes import TransformerShape
+
+Params = Any  # a pytree of arrays
+_EPSILON = 1e-5  # of the norms
+_ROTARY_BASE = 10_000.0  # Su et al., arXiv 2104.09864
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ModelOptions:
+    """What a model computes beyond its shape.
+
+    Attributes:
+        positions: "alibi" (Press et al., arXiv 2108.12409) as in the paper, or "rotary".
+        dtype: of activations and matrix products; parameters stay float32.
+        remat: recompute each layer's activations in the backward pass.
+        attention: what `jax.nn.dot_product_attention` runs on: "xla" anywhere, "cudnn" (flash
+            attention, which needs bfloat16) on GPU, or None to let it choose.
+    """
+
+    positions: Literal["alibi", "rotary"] = "alibi"
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    remat: bool = False
+    attention: Literal["xla", "cudnn"] | None = None
+
+
+def alibi_slopes(heads: int) -> list[float]:
+    """Return ALiBi's slope of each head: 2^(-8 i / n), interleaved when n is no power of two.
+
+    Example:
+        >>> alibi_slopes(4)
+        [0.25, 0.0625, 0.015625, 0.00390625]
+    """
+    power = 2 ** math.floor(math.log2(heads))
+    slopes = [2.0 ** (-8 * (i + 1) / power) for i in range(power)]
+    # Press et al.: the rest are every other slope of twice as many heads.
+    return slopes + [2.0 ** (-4 * (2 * i + 1) / power) for i in range(heads - power)]
+
+
+class Norm(nnx.Module):
+    """Root-mean-square norm with a scale, in 32-bit."""
+
+    def __init__(self, d_model: int) -> None:
+        self.scale = nnx.Param(jnp.ones((d_model,), jnp.float32))
+
+    def __call__(self, x_BxTxD: jax.Array) -> jax.Array:
+        x = x_BxTxD.astype(jnp.float32)
+        power = jnp.mean(jnp.square(x), axis=-1, keepdims=True)
+        return (x * jax.lax.rsqrt(power + _EPSILON) * self.scale[...][None, None, :]).astype(x_BxTxD.dtype)
+
+
+class Attention(nnx.Module):
+    """Causal grouped-query attention: H query heads share G heads of keys and values."""
+
+    def __init__(
+        self, shape: TransformerShape, options: ModelOptions, *, rngs: nnx.Rngs
+    ) -> None:
+        self.shape, self.options = shape, options
+        # One product for queries, keys and values.
+        self.inputs = _matrix(rngs, shape.d_model, shape.d_model + 2 * shape.kv_dim)
+        self.output = _matrix(rngs, shape.d_model, shape.d_model, depth=shape.layers)
+
+    def __call__(self, x_BxTxD: jax.Array, bias_1xHxTxT: jax.Array | None) -> jax.Array:
+        shape, (batch, length, _) = self.shape, x_BxTxD.shape
+        edges = [shape.d_model, shape.d_model + shape.kv_dim]
+        parts = jnp.split(_times(x_BxTxD, self.inputs), edges, axis=-1)
+        q_BxTxHxK, k_BxTxGxK, v_BxTxGxK = (
+            part.reshape(batch, length, -1, shape.head_dim) for part in parts
+        )
+        if self.options.positions == "rotary":
+            q_BxTxHxK, k_BxTxGxK = _rotate(q_BxTxHxK), _rotate(k_BxTxGxK)
+        mixed_BxTxHxK = jax.nn.dot_product_attention(
+            q_BxTxHxK, k_BxTxGxK, v_BxTxGxK,
+            bias=bias_1xHxTxT, is_causal=True, implementation=self.options.attention,
+        )  # fmt: skip
+        return _times(mixed_BxTxHxK.reshape(batch, length, -1), self.output)
+
+
+class Mlp(nnx.Module):
+    """GELU between two matrices, or SwiGLU (Shazeer, arXiv 2002.05202) when gated."""
+
+    def __init__(self, shape: TransformerShape, *, rngs: nnx.Rngs) -> None:
+        self.gated = shape.gated
+        self.inputs = _matrix(rngs, shape.d_model, shape.d_ff * (2 if shape.gated else 1))
+        self.output = _matrix(rngs, shape.d_ff, shape.d_model, depth=shape.layers)
+
+    def __call__(self, x_BxTxD: jax.Array) -> jax.Array:
+        hidden = _times(x_BxTxD, self.inputs)
+        if self.gated:
+            gate, value = jnp.split(hidden, 2, axis=-1)
+            hidden = jax.nn.silu(gate) * value
+        else:
+            hidden = jax.nn.gelu(hidden)
+        return _times(hidden, self.output)
+
+
+class Block(nnx.Module):
+    """One layer: attention and an MLP, each behind a norm and beside a residual path."""
+
+    def __init__(
+        self, shape: TransformerShape, options: ModelOptions, *, rngs: nnx.Rngs
+    ) -> None:
+        self.norm_attention, self.norm_mlp = Norm(shape.d_model), Norm(shape.d_model)
+        self.attention = Attention(shape, options, rngs=rngs)
+        self.mlp = Mlp(shape, rngs=rngs)
+
+    def __call__(self, x_BxTxD: jax.Array, bias_1xHxTxT: jax.Array | None) -> jax.Array:
+        x_BxTxD += self.attention(self.norm_attention(x_BxTxD), bias_1xHxTxT)
+        return x_BxTxD + self.mlp(self.norm_mlp(x_BxTxD))
+
+
+class Transformer(nnx.Module):
+    """The model: tokens in, logits of each next token out.
+
+    The layers are unrolled: a sweep's models are shallow, an unrolled program runs faster,
+    and only there does XLA's cost analysis count every layer.
+    """
+
+    def __init__(
+        self, shape: TransformerShape, options: ModelOptions, *, rngs: nnx.Rngs
+    ) -> None:
+        shape.check()
+        self.shape, self.options = shape, options
+        self.embedding = _matrix(rngs, shape.d_model, shape.vocab_size, transposed=True)
+        self.blocks = nnx.List([Block(shape, options, rngs=rngs) for _ in range(shape.layers)])
+        self.norm = Norm(shape.d_model)
+        if not shape.tied:
+            self.head = _matrix(rngs, shape.d_model, shape.vocab_size, transposed=True)
+
+    def __call__(self, tokens_BxT: jax.Array) -> jax.Array:
+        x_BxTxD = self.embedding[...].astype(self.options.dtype)[tokens_BxT]
+        bias_1xHxTxT = None
+        if self.options.positions == "alibi":
+            bias_1xHxTxT = _alibi(self.shape.heads, tokens_BxT.shape[-1], x_BxTxD.dtype)
+        for block in self.blocks:
+            layer = jax.checkpoint(block) if self.options.remat else block
+            x_BxTxD = layer(x_BxTxD, bias_1xHxTxT)
+        head_VxD = self.embedding if self.shape.tied else self.head
+        return self.norm(x_BxTxD) @ head_VxD[...].astype(x_BxTxD.dtype).T
+
+
+def build(
+    shape: TransformerShape, options: ModelOptions, key: jax.Array
+) -> tuple["nnx.GraphDef[Transformer]", Params]:
+    """Return the model's static graph and its parameters, drawn with a key."""
+    graph, state = nnx.split(Transformer(shape, options, rngs=nnx.Rngs(key)))
+    return graph, nnx.as_pure(state)
+
+
+@functools.cache
+def graph_of(shape: TransformerShape, options: ModelOptions) -> "nnx.GraphDef[Transformer]":
+    """Return the static graph alone, without drawing parameters."""
+    return nnx.split(nnx.eval_shape(lambda: Transformer(shape, options, rngs=nnx.Rngs(0))))[0]
+
+
+def apply(
+    graph: "nnx.GraphDef[Transformer]", params: Params, tokens_BxT: jax.Array
+) -> jax.Array:
+    """Return the logits BxTxV of each next token."""
+    return nnx.merge(graph, params)(tokens_BxT)
+
+
+def next_token_loss(
+    graph: "nnx.GraphDef[Transformer]", params: Params, windows_BxT1: jax.Array
+) -> jax.Array:
+    """Return the mean cross-entropy, nats per token, of windows of T + 1 tokens.
+
+    The sum over the vocabulary is in 32-bit whatever the model computes in.
+    """
+    logits_BxTxV = apply(graph, params, windows_BxT1[:, :-1]).astype(jnp.float32)
+    targets_BxTx1 = windows_BxT1[:, 1:, None]
+    chosen_BxT = jnp.take_along_axis(logits_BxTxV, targets_BxTx1, axis=-1)[..., 0]
+    return jnp.mean(jax.nn.logsumexp(logits_BxTxV, axis=-1) - chosen_BxT)
+
+
+def _matrix(
+    rngs: nnx.Rngs, inputs: int, outputs: int, *, depth: int = 0, transposed: bool = False
+) -> nnx.Param:
+    """Return a matrix of variance 1/inputs, or 1/(2 depth inputs) when it ends a residual."""
+    scale = 1 / math.sqrt(inputs * max(2 * depth, 1))
+    size = (outputs, inputs) if transposed else (inputs, outputs)
+    return nnx.Param(scale * jax.random.normal(rngs.params(), size, jnp.float32))
+
+
+def _times(x: jax.Array, matrix: nnx.Param) -> jax.Array:
+    return x @ matrix[...].astype(x.dtype)
+
+
+def _alibi(heads: int, length: int, dtype: Any) -> jax.Array:
+    """Return -slope · distance, 1xHxTxT; what lies ahead is masked by attention itself."""
+    position_T = jnp.arange(length, dtype=jnp.float32)
+    distance_TxT = jnp.maximum(position_T[:, None] - position_T[None, :], 0.0)
+    slopes_H = jnp.asarray(alibi_slopes(heads), jnp.float32)
+    return (-slopes_H[:, None, None] * distance_TxT[None])[None].astype(dtype)
+
+
+def _rotate(x_BxTxHxK: jax.Array) -> jax.Array:
+    """Turn each pair of a head's numbers by its position times the pair's frequency."""
+    half = x_BxTxHxK.shape[-1] // 2
+    frequency = _ROTARY_BASE ** (-jnp.arange(half, dtype=jnp.float32) / half)
+    angle_TxK = jnp.arange(x_BxTxHxK.shape[1], dtype=jnp.float32)[:, None] * frequency[None, :]
+    cos, sin = (
+        f(angle_TxK)[None, :, None, :].astype(x_BxTxHxK.dtype) for f in (jnp.cos, jnp.sin)
+    )
+    first, second = x_BxTxHxK[..., :half], x_BxTxHxK[..., half:]
+    return jnp.concatenate([first * cos - second * sin, first * sin + second * cos], axis=-1)

@@ -1,0 +1,112 @@
+"""What is known of a run when it ends: one flat row, which `read_runs` takes."""
+
+import dataclasses
+import importlib.metadata
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from scaling_jax.training.config import RunConfig
+from scaling_jax.training.corpus import Corpus
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunRecord:
+    """One run, finished or diverged.
+
+    Attributes:
+        status: "finished", or "diverged" at a loss that was not finite.
+        params, tokens: N and D, tokens being those really seen.
+        loss: on the held-out documents at the end, nats per token.
+        train_loss: smoothed over the last ten batches, the paper's measure: in small batches
+            it is much noisier than `loss`.
+        train_flops: 6 N D.
+        exact_train_flops: by `TransformerShape.train_flops`, attention in full.
+        epochs: passes over the corpus; at most 1 unless repeats were allowed.
+        seconds: of training, over all sittings, compilation included.
+        mfu: exact FLOP/s over the devices' measured matrix-product peak.
+        last_checkpoint: step of the newest checkpoint of a diverged run.
+    """
+
+    status: Literal["finished", "diverged"]
+    params: int
+    tokens: int
+    tokens_per_param: float
+    loss: float
+    train_loss: float
+    non_embedding_params: int
+    d_model: int
+    layers: int
+    heads: int
+    kv_heads: int
+    d_ff: int
+    vocab_size: int
+    positions: str
+    dtype: str
+    length: int
+    batch: int
+    steps: int
+    recipe: str
+    peak_learning_rate: float
+    warmup_steps: int
+    final_fraction: float
+    seed: int
+    corpus: str
+    epochs: float
+    heldout_tokens: int
+    train_flops: float
+    exact_train_flops: float
+    seconds: float
+    tokens_per_second: float
+    mfu: float
+    devices: str
+    jax: str
+    last_checkpoint: int | None = None
+
+    def write(self, path: Path) -> None:
+        """Write the record as JSON, whole or not at all."""
+        scratch = path.with_suffix(".tmp")
+        scratch.write_text(json.dumps(dataclasses.asdict(self), indent=2) + "\n", "utf-8")
+        scratch.replace(path)
+
+    @classmethod
+    def read(cls, path: Path) -> "RunRecord":
+        """Read a record.
+
+        Raises:
+            ValueError: the file is no record.
+        """
+        try:
+            return cls(**json.loads(path.read_text("utf-8")))
+        except (json.JSONDecodeError, TypeError) as error:
+            raise ValueError(f"{path} is not the record of a run ({error})") from error
+
+
+def facts(config: RunConfig, corpus: Corpus) -> dict[str, Any]:
+    """Return the columns that are known before a run."""
+    shape, schedule = config.shape, config.schedule
+    tokens = config.steps * config.step_tokens
+    return {
+        "params": shape.params,
+        "tokens": tokens,
+        "tokens_per_param": tokens / shape.params,
+        "non_embedding_params": shape.non_embedding_params,
+        **{
+            name: getattr(shape, name)
+            for name in ("d_model", "layers", "heads", "kv_heads", "d_ff", "vocab_size")
+        },
+        "positions": config.options.positions,
+        "dtype": config.options.dtype,
+        "length": config.length,
+        "batch": config.batch,
+        "steps": config.steps,
+        "recipe": config.recipe.name,
+        "peak_learning_rate": schedule.peak,
+        "warmup_steps": schedule.warmup_steps,
+        "final_fraction": config.recipe.final_fraction,
+        "seed": config.seed,
+        "corpus": corpus.fingerprint,
+        "train_flops": 6.0 * shape.params * tokens,
+        "exact_train_flops": float(shape.train_flops(config.length, causal=False)) * tokens,
+        "jax": importlib.metadata.version("jax"),
+    }

@@ -1,0 +1,123 @@
+"""`sweep`: the runs of a recipe, one after another, resumable, shared between processes."""
+
+import csv
+import dataclasses
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from scaling_jax.training.corpus import Corpus
+from scaling_jax.training.locking import BusyError
+from scaling_jax.training.metrics import read_metrics
+from scaling_jax.training.recipes import PlannedRun, SweepRecipe
+from scaling_jax.training.record import RunRecord
+from scaling_jax.training.trainer import Progress, train
+
+
+class RunStatus(NamedTuple):
+    """Where one run of a sweep is: "waiting", "begun", "finished" or "diverged"."""
+
+    name: str
+    state: str
+    step: int
+    steps: int
+    loss: float | None
+
+
+def sweep(
+    recipe: SweepRecipe,
+    corpus: Corpus,
+    out: str | Path,
+    *,
+    seed: int = 0,
+    shard: tuple[int, int] = (0, 1),
+    checkpoint_seconds: float = 60.0,
+    started: Callable[[PlannedRun], None] | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> list[RunRecord]:
+    """Train every run of a recipe that is not finished yet, least work first.
+
+    Started again, it goes on where it was; runs that another process is training are passed
+    over, so several may share a folder. After each run `runs.csv` holds all that are finished,
+    as `read_runs` takes them.
+
+    Args:
+        recipe: which runs.
+        corpus: on what.
+        out: the sweep's folder; each run has its own in it.
+        seed: of every run.
+        shard: (i, n) takes every n-th run from the i-th on, for job arrays.
+        checkpoint_seconds: as in `train`.
+        started: called with each run before it starts.
+        progress: as in `train`.
+
+    Returns:
+        The records of this shard's runs that are over.
+
+    Raises:
+        ValueError, OSError: as in `train`, or the shard does not exist.
+    """
+    index, count = shard
+    if not 0 <= index < count:
+        raise ValueError(f"shard is {index}/{count}; i/n needs 0 <= i < n")
+    out, records = Path(out), []
+    for run in recipe.runs(seed)[index::count]:
+        if started is not None:
+            started(run)
+        try:
+            records.append(
+                train(
+                    run.config,
+                    corpus,
+                    out / run.name,
+                    checkpoint_seconds=checkpoint_seconds,
+                    progress=progress,
+                )
+            )
+        except BusyError:
+            continue
+        write_table(out, finished(recipe, out))
+    return records
+
+
+def status(recipe: SweepRecipe, out: str | Path) -> list[RunStatus]:
+    """Return where each run of a sweep is, without disturbing it."""
+    return [_status(run, Path(out) / run.name) for run in recipe.runs()]
+
+
+def finished(recipe: SweepRecipe, out: str | Path) -> dict[str, RunRecord]:
+    """Return the records of all finished runs by name, least work first."""
+    paths = {run.name: Path(out) / run.name / "record.json" for run in recipe.runs()}
+    records = {name: RunRecord.read(path) for name, path in paths.items() if path.exists()}
+    return {name: each for name, each in records.items() if each.status == "finished"}
+
+
+def write_table(out: Path, records: dict[str, RunRecord]) -> None:
+    """Write `runs.csv`: a row a run, whole or not at all."""
+    names = ["name", *(field.name for field in dataclasses.fields(RunRecord))]
+    rows = ({"name": name, **dataclasses.asdict(each)} for name, each in records.items())
+    scratch = out / "runs.csv.tmp"
+    with scratch.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, names, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(_plain(rows))
+    scratch.replace(out / "runs.csv")
+
+
+def _plain(rows: Iterable[dict]) -> Iterable[dict]:
+    return ({key: "" if value is None else value for key, value in row.items()} for row in rows)
+
+
+def _status(run: PlannedRun, folder: Path) -> RunStatus:
+    steps = run.config.steps
+    if (folder / "record.json").exists():
+        record = RunRecord.read(folder / "record.json")
+        done = steps if record.status == "finished" else _last_step(folder)[0]
+        return RunStatus(run.name, record.status, done, steps, record.loss)
+    step, loss = _last_step(folder)
+    return RunStatus(run.name, "begun" if step else "waiting", step, steps, loss)
+
+
+def _last_step(folder: Path) -> tuple[int, float | None]:
+    lines = read_metrics(folder / "metrics.jsonl")
+    return (lines[-1]["step"], lines[-1]["loss"]) if lines else (0, None)

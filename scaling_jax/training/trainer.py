@@ -1,0 +1,275 @@
+"""`train`: one run, from a configuration and a corpus to its record, whatever interrupts it."""
+
+import contextlib
+import functools
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+
+from scaling_jax.training.checkpoints import Checkpoints, abstract
+from scaling_jax.training.config import RunConfig, difference
+from scaling_jax.training.corpus import Corpus
+from scaling_jax.training.loading import batches, check_epochs, heldout_batches
+from scaling_jax.training.locking import locked
+from scaling_jax.training.mesh import (
+    check_batch,
+    is_lead,
+    make_mesh,
+    state_shardings,
+    to_devices,
+)
+from scaling_jax.training.metrics import MetricsFile
+from scaling_jax.training.model import graph_of, next_token_loss
+from scaling_jax.training.peak import matmul_peak
+from scaling_jax.training.record import RunRecord, facts
+from scaling_jax.training.step import Metrics, State, advance, initial_state
+
+
+class Progress(NamedTuple):
+    """Where a run is: what a progress bar shows."""
+
+    step: int
+    steps: int
+    loss: float
+    tokens_per_second: float
+    mfu: float
+
+
+def train(
+    config: RunConfig,
+    corpus: Corpus,
+    out: str | Path,
+    *,
+    fsdp: int = 1,
+    checkpoint_seconds: float = 60.0,
+    progress: Callable[[Progress], None] | None = None,
+) -> RunRecord:
+    """Train one model and return its record; started again after a kill, it goes on.
+
+    The folder holds `run.json` (the configuration), `metrics.jsonl` (a line a call),
+    `checkpoints/` and, at the end, `record.json`. A resumed run ends with the same bits as an
+    uninterrupted one: parameters, optimiser, data and metrics (but for their seconds).
+
+    Args:
+        config: what to train.
+        corpus: on what; `prepare` makes it.
+        out: the run's folder. A finished run is returned as it is.
+        fsdp: devices that share one copy of the parameters; the others split the batch.
+        checkpoint_seconds: least time between two checkpoints.
+        progress: called with a `Progress` after each compiled call.
+
+    Returns:
+        The record, whose status is "diverged" if a loss was not finite.
+
+    Raises:
+        ValueError: the corpus is too small for one epoch, the vocabulary too small for the
+            corpus, the folder holds another run, or a checkpoint cannot be read.
+        OSError: a file could not be written, for instance on a full disk; what was
+            checkpointed is kept.
+    """
+    out = Path(out)
+    if (out / "record.json").exists():
+        _claim(out, config, corpus)
+        return RunRecord.read(out / "record.json")
+    epochs = _check(config, corpus)
+    mesh = make_mesh(fsdp)
+    check_batch(mesh, config.batch // config.accumulate)
+    _claim(out, config, corpus)
+    with locked(out) if is_lead() else contextlib.nullcontext(), jax.set_mesh(mesh):
+        end = _Run(config, corpus, out, mesh, checkpoint_seconds, progress).go()
+        record = _record(config, corpus, epochs, end)
+        if is_lead():
+            record.write(out / "record.json")
+    return record
+
+
+class _End(NamedTuple):
+    """How a run came to its end."""
+
+    state: State
+    loss: float
+    heldout_tokens: int
+    seconds: float
+    diverged: bool
+    last_checkpoint: int | None
+
+
+class _DivergedError(Exception):
+    """A loss was not finite."""
+
+
+class _Run:
+    """The loop. Metrics are read one call late, so that devices never wait for Python."""
+
+    def __init__(
+        self, config: RunConfig, corpus: Corpus, out: Path, mesh: Any,
+        checkpoint_seconds: float, progress: Callable[[Progress], None] | None,
+    ) -> None:  # fmt: skip
+        self.config, self.corpus, self.mesh = config, corpus, mesh
+        self.out, self.progress = out, progress
+        self.checkpoint_seconds = checkpoint_seconds
+        self.graph = graph_of(config.shape, config.options)
+        start = functools.partial(initial_state, config)
+        shapes = jax.eval_shape(start, config.seed)
+        self.shardings = state_shardings(mesh, shapes)
+        self.like = abstract(shapes, self.shardings)
+        self.start = jax.jit(start, out_shardings=self.shardings)
+        step = functools.partial(advance, self.graph, config.recipe, config.accumulate)
+        self.advance = jax.jit(step, donate_argnums=1, out_shardings=(self.shardings, None))
+        self.flops_per_token = float(config.shape.train_flops(config.length, causal=False))
+        self.peak = matmul_peak(config.options.dtype) * mesh.size
+
+    def go(self) -> _End:
+        """Train to the end, or to the first loss that is not finite."""
+        checkpoints = Checkpoints(self.out / "checkpoints")
+        try:
+            state = checkpoints.latest(self.like)
+            if state is None:
+                state = self.start(self.config.seed)
+            log = MetricsFile(self.out / "metrics.jsonl", after=int(state.step))
+            try:
+                state, diverged = self._loop(state, log, checkpoints), False
+            except _DivergedError:
+                diverged = True
+            finally:
+                log.close()
+            loss, tokens = (np.nan, 0) if diverged else self._heldout(state)
+            last = checkpoints.steps[-1] if diverged and checkpoints.steps else None
+            return _End(state, loss, tokens, log.seconds, diverged, last)
+        finally:
+            checkpoints.close()
+
+    def _loop(self, state: State, log: MetricsFile, checkpoints: Checkpoints) -> State:
+        config, per_call = self.config, self.config.steps_per_call
+        done = int(state.step)
+        data = batches(
+            self.corpus, length=config.length, batch=config.batch, seed=config.seed,
+            process_index=jax.process_index(), process_count=jax.process_count(),
+        )  # fmt: skip
+        self.clock, self.read_at, saved_at = log.seconds, time.perf_counter(), time.monotonic()
+        late: tuple[int, int, Metrics] | None = None
+        for windows in data.chunks(per_call, start=done, stop=config.steps):
+            count = len(windows)
+            whole = _pad(windows, per_call)
+            state, metrics = self.advance(
+                config.schedule, state, to_devices(self.mesh, whole, 1), count
+            )
+            done += count
+            if late is not None:
+                self._write(log, *late)
+            late = done, count, metrics
+            if self._is_due(time.monotonic() - saved_at) or done == config.steps:
+                self._write(log, *late)
+                late = None
+                log.flush()
+                checkpoints.save(state)
+                saved_at = time.monotonic()
+        return state
+
+    def _is_due(self, elapsed: float) -> bool:
+        """Whether to save now; the lead's clock decides for every process."""
+        due = elapsed >= self.checkpoint_seconds
+        if jax.process_count() > 1:
+            due = bool(multihost_utils.broadcast_one_to_all(np.bool_(due)))
+        return due
+
+    def _write(self, log: MetricsFile, done: int, count: int, metrics: Metrics) -> None:
+        """Append one line for one call; the mean over its steps."""
+        loss = np.asarray(metrics.loss, np.float64)[:count]
+        norm = np.asarray(metrics.grad_norm, np.float64)[:count]
+        now = time.perf_counter()
+        rate = count * self.config.step_tokens / max(now - self.read_at, 1e-9)
+        self.clock += now - self.read_at
+        self.read_at = now
+        log.seconds = self.clock
+        final = self.config.recipe.final_fraction
+        line = {
+            "step": done,
+            "tokens": done * self.config.step_tokens,
+            "loss": float(loss.mean()),
+            "grad_norm": float(norm.mean()),
+            "learning_rate": float(self.config.schedule.rate(done - 1, final)),
+            "seconds": self.clock,
+        }
+        if is_lead():
+            log.append(line)
+        if not np.isfinite(loss).all():
+            raise _DivergedError
+        if self.progress is not None:
+            mfu = rate * self.flops_per_token / self.peak
+            self.progress(Progress(done, self.config.steps, line["loss"], rate, mfu))
+
+    def _heldout(self, state: State) -> tuple[float, int]:
+        """Return the mean loss over the held-out windows, and their tokens."""
+        config = self.config
+        data = heldout_batches(
+            self.corpus, length=config.length, batch=_heldout_batch(config, self.mesh),
+            tokens=config.heldout_tokens,
+        )  # fmt: skip
+        rows = np.array_split(np.arange(data.shape[1]), jax.process_count())
+        mine = data[:, rows[jax.process_index()]]
+        loss = jax.jit(functools.partial(next_token_loss, self.graph))
+        total = [float(loss(state.params, to_devices(self.mesh, each, 0))) for each in mine]
+        return float(np.mean(total)), data.shape[0] * data.shape[1] * config.length
+
+
+def _heldout_batch(config: RunConfig, mesh: Any) -> int:
+    """Return sequences per held-out batch: about 4,096 tokens for each device."""
+    return mesh.size * max(1, 4096 // config.length)
+
+
+def _pad(windows: np.ndarray, size: int) -> np.ndarray:
+    missing = size - len(windows)
+    return np.pad(windows, ((0, missing), (0, 0), (0, 0))) if missing else windows
+
+
+def _check(config: RunConfig, corpus: Corpus) -> float:
+    """Return the run's epochs, or say why it cannot be made from the corpus."""
+    if config.shape.vocab_size < corpus.vocab_size:
+        raise ValueError(
+            f"vocab_size is {config.shape.vocab_size}; the corpus has ids up to "
+            f"{corpus.vocab_size - 1}, so it must be at least {corpus.vocab_size}"
+        )
+    return check_epochs(
+        corpus, length=config.length, batch=config.batch, steps=config.steps,
+        repeats=config.repeats,
+    )  # fmt: skip
+
+
+def _claim(out: Path, config: RunConfig, corpus: Corpus) -> None:
+    """Make the folder this run's, or refuse one that is another's."""
+    mine = json.loads(json.dumps(config.to_dict() | {"corpus": corpus.fingerprint}))
+    path = out / "run.json"
+    if path.exists():
+        found = difference(mine, json.loads(path.read_text("utf-8")))
+        if found:
+            raise ValueError(f"{out} holds another run: {found}; give another folder")
+    elif is_lead():
+        out.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(mine, indent=2) + "\n", "utf-8")
+
+
+def _record(config: RunConfig, corpus: Corpus, epochs: float, end: _End) -> RunRecord:
+    known = facts(config, corpus)
+    rate = known["tokens"] / end.seconds if end.seconds else float("nan")
+    flops = known["exact_train_flops"] / end.seconds if end.seconds else float("nan")
+    peak = matmul_peak(config.options.dtype) * jax.device_count()
+    return RunRecord(
+        **known,
+        status="diverged" if end.diverged else "finished",
+        loss=end.loss,
+        train_loss=float(np.mean(np.asarray(end.state.recent))) if not end.diverged else np.nan,
+        epochs=epochs,
+        heldout_tokens=end.heldout_tokens,
+        seconds=end.seconds,
+        tokens_per_second=rate,
+        mfu=flops / peak,
+        devices=f"{jax.device_count()} x {jax.devices()[0].device_kind}",
+        last_checkpoint=end.last_checkpoint,
+    )

@@ -1,0 +1,175 @@
+"""The loop: resumed bit for bit after a kill, stopped when it diverges, refused in words."""
+
+import dataclasses
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from scaling_jax.shapes import TransformerShape
+from scaling_jax.training import RECIPES, RunConfig, train
+from scaling_jax.training.checkpoints import Checkpoints, abstract
+from scaling_jax.training.locking import BusyError, locked
+from scaling_jax.training.mesh import make_mesh, state_shardings
+from scaling_jax.training.metrics import read_metrics
+from scaling_jax.training.record import RunRecord
+from scaling_jax.training.step import initial_state
+from tests.training.conftest import CONFIG, SHAPE
+
+WORKER = """
+import sys
+from scaling_jax.training import Corpus, train
+from tests.training.conftest import CONFIG
+
+train(CONFIG, Corpus.open(sys.argv[1]), sys.argv[2], checkpoint_seconds=0.0)
+"""
+
+
+def untimed(folder):
+    return [
+        {name: value for name, value in line.items() if name != "seconds"}
+        for line in read_metrics(folder / "metrics.jsonl")
+    ]
+
+
+def last_state(folder):
+    checkpoints = Checkpoints(folder / "checkpoints")
+    shapes = jax.eval_shape(lambda: initial_state(CONFIG, 0))
+    state = checkpoints.latest(abstract(shapes, state_shardings(make_mesh(), shapes)))
+    checkpoints.close()
+    return state
+
+
+def test_loss_falls_below_the_unigram_entropy(finished, corpus):
+    record, folder = finished
+    counts = np.bincount(corpus.heldout, minlength=256)
+    share = counts[counts > 0] / counts.sum()
+    entropy = -(share * np.log(share)).sum()
+    losses = [line["loss"] for line in untimed(folder)]
+    assert losses[0] > entropy
+    assert record.loss < entropy - 0.3
+    assert record.train_loss < entropy - 0.3
+
+
+def test_a_killed_run_ends_with_the_same_bits(finished, corpus, tmp_path):
+    record, folder = finished
+    command = [sys.executable, "-c", WORKER, str(corpus.folder), str(tmp_path)]
+    for kill_at in (1, 300):
+        worker = subprocess.Popen(command, cwd=Path(__file__).parents[2])
+        while worker.poll() is None and len(untimed(tmp_path)) * 64 < kill_at:
+            time.sleep(0.01)
+        worker.send_signal(signal.SIGKILL)
+        assert worker.wait() == -signal.SIGKILL
+        assert not (tmp_path / "record.json").exists()
+    resumed = train(CONFIG, corpus, tmp_path)
+    assert untimed(tmp_path) == untimed(folder)
+    one, other = last_state(tmp_path), last_state(folder)
+    for mine, its in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
+        np.testing.assert_array_equal(mine, its)
+    assert (resumed.loss, resumed.train_loss) == (record.loss, record.train_loss)
+
+
+def test_a_finished_run_is_returned_and_another_refused(finished, corpus):
+    record, folder = finished
+    start = time.perf_counter()
+    assert train(CONFIG, corpus, folder) == record == RunRecord.read(folder / "record.json")
+    assert time.perf_counter() - start < 1.0
+    with pytest.raises(ValueError, match=r"another run: seed is 1, was 0; give another folder"):
+        train(dataclasses.replace(CONFIG, seed=1), corpus, folder)
+
+
+def test_the_record_says_what_was_trained(finished, corpus):
+    record, _ = finished
+    assert record.params == SHAPE.params
+    assert record.tokens == record.steps * record.batch * record.length == CONFIG.tokens
+    assert record.train_flops == 6 * record.params * record.tokens
+    assert record.corpus == corpus.fingerprint
+    assert 0 < record.mfu < 1
+    assert 0 < record.epochs <= 1
+
+
+def test_two_processes_cannot_train_in_one_folder(corpus, tmp_path):
+    with locked(tmp_path), pytest.raises(BusyError, match="by another process"):
+        train(CONFIG, corpus, tmp_path)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(corpus, tmp_path):
+    wild = dataclasses.replace(RECIPES["adamw"], peak_times_d_model=1e36, clip=1e30)
+    seen = []
+    with jax.numpy_dtype_promotion("standard"):  # Optax's AdamW is not strict
+        record = train(
+            dataclasses.replace(CONFIG, recipe=wild), corpus, tmp_path,
+            checkpoint_seconds=0.0, progress=seen.append,
+        )  # fmt: skip
+    assert record.status == "diverged"
+    assert np.isnan(record.loss)
+    last = untimed(tmp_path)[-1]
+    assert not np.isfinite(last["loss"])
+    assert last["step"] < CONFIG.steps
+    assert record.last_checkpoint is None or record.last_checkpoint < last["step"]
+    assert RunRecord.read(tmp_path / "record.json").status == "diverged"
+
+
+def test_a_corrupt_checkpoint_is_named_and_the_one_before_it_goes_on(
+    finished, corpus, tmp_path
+):
+    _, folder = finished
+    shutil.copytree(folder, tmp_path / "run")
+    (tmp_path / "run" / "record.json").unlink()
+    (newest,) = (tmp_path / "run" / "checkpoints").iterdir()
+    for path in newest.rglob("*"):
+        if path.is_file() and path.stat().st_size > 1000:
+            path.write_bytes(b"no checkpoint")
+    with pytest.raises(ValueError, match=rf"{newest.name} cannot be read .* from the start"):
+        train(CONFIG, corpus, tmp_path / "run")
+    assert untimed(tmp_path / "run") == untimed(folder)  # nothing lost
+
+
+def test_a_run_that_cannot_be_made_is_refused(corpus, tmp_path):
+    with pytest.raises(ValueError, match=r"needs 10,240,000 tokens and the corpus offers"):
+        train(dataclasses.replace(CONFIG, tokens=10_240_000), corpus, tmp_path)
+    small = TransformerShape(
+        d_model=16, layers=1, heads=4, kv_heads=1, d_ff=64, vocab_size=100
+    )  # fmt: skip
+    with pytest.raises(ValueError, match=r"vocab_size is 100; .* must be at least 256"):
+        train(dataclasses.replace(CONFIG, shape=small), corpus, tmp_path)
+    with pytest.raises(ValueError, match=r"accumulate must divide batch"):
+        RunConfig(shape=SHAPE, tokens=10, batch=4, accumulate=3)
+    with pytest.raises(ValueError, match=r"tokens is 0; it must be a positive integer"):
+        RunConfig(shape=SHAPE, tokens=0)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_is_said_and_loses_nothing(corpus, tmp_path):
+    """A limit on file sizes stands for the disk: the write fails with an OSError."""
+    script = f"""
+import resource, signal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
+{WORKER}
+"""
+    command = [sys.executable, "-c", script, str(corpus.folder), str(tmp_path)]
+    done = subprocess.run(
+        command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "File too large" in done.stderr
+    before = len(untimed(tmp_path))
+    record = train(CONFIG, corpus, tmp_path)
+    assert record.status == "finished"
+    assert len(untimed(tmp_path)) > before
+
+
+def test_metrics_have_neither_gaps_nor_doubles(finished):
+    _, folder = finished
+    steps = [line["step"] for line in untimed(folder)]
+    per_call = CONFIG.steps_per_call
+    assert steps == [*range(per_call, CONFIG.steps, per_call), CONFIG.steps]
+    assert os.path.exists(folder / "checkpoints" / str(CONFIG.steps))
