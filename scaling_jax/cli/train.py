@@ -88,8 +88,8 @@ class Train:
     """Sequences per step, over all devices."""
     accumulate: int = 1
     """Micro-batches per step."""
-    recipe: Literal["sardana", "adamw"] = "sardana"
-    """Optimiser and schedule: the paper's Lion, or AdamW."""
+    recipe: Literal["sardana", "narrow", "adamw"] = "sardana"
+    """Optimiser and schedule: the paper's Lion, the same for widths below 100, or AdamW."""
     positions: Literal["alibi", "rotary"] = "alibi"
     """How the model knows where a token stands."""
     dtype: Literal["float32", "bfloat16"] = "float32"

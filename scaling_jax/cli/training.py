@@ -17,8 +17,8 @@ class CorpusOptions:
     """What is trained on."""
 
     corpus: str = "stdlib"
-    """A file or folder of text, .jsonl, a token file, a prepared corpus, or "stdlib": the
-    Python sources of this interpreter and its packages."""
+    """A file or folder of text, .jsonl, a token file, a prepared corpus, or stdlib: the Python
+    sources of this interpreter and its packages."""
     tokenizer: str = "bytes"
     """How text becomes tokens: bytes, or bpe:SIZE, trained on the corpus."""
 
@@ -36,7 +36,7 @@ class ProcessOptions:
     """Several processes, one run."""
 
     distributed: Switch = False
-    """Join the other processes of this job first; SLURM, MPI, TPU pods and GKE are found out."""
+    """Join the other processes of this job; SLURM, MPI, TPU pods and GKE are recognised."""
     coordinator: str = ""
     """HOST:PORT of process 0, where the cluster cannot be found out."""
     processes: int = 1

@@ -21,10 +21,11 @@ class Checkpoints:
         from orbax.checkpoint import v1 as ocp  # noqa: PLC0415
 
         self.folder = folder.absolute()
+        newest = ocp.training.preservation_policies.LatestN(_KEPT)
         with _quiet():
             self._series = ocp.training.Checkpointer(
-                self.folder,
-                preservation_policy=ocp.training.preservation_policies.LatestN(_KEPT),
+                str(self.folder),
+                preservation_policy=newest,  # pyright: ignore[reportArgumentType]
                 cleanup_tmp_directories=True,
             )
 

@@ -64,7 +64,9 @@ class Norm(nnx.Module):
     def __call__(self, x_BxTxD: jax.Array) -> jax.Array:
         x = x_BxTxD.astype(jnp.float32)
         power = jnp.mean(jnp.square(x), axis=-1, keepdims=True)
-        return (x * jax.lax.rsqrt(power + _EPSILON) * self.scale[...][None, None, :]).astype(x_BxTxD.dtype)
+        return (x * jax.lax.rsqrt(power + _EPSILON) * self.scale[...][None, None, :]).astype(
+            x_BxTxD.dtype
+        )
 
 
 class Attention(nnx.Module):

@@ -6,7 +6,7 @@ import time
 import jax
 import jax.numpy as jnp
 
-_SIZES = {"cpu": 2048, "gpu": 8192, "tpu": 8192}
+_SIZES = {"cpu": 1024, "gpu": 8192, "tpu": 8192}
 _REPEATS = 5
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from scaling_jax.shapes import TransformerShape
 from scaling_jax.training.config import DEFAULT_OPTIONS, RunConfig
 from scaling_jax.training.model import ModelOptions
-from scaling_jax.training.recipe import SARDANA, Recipe
+from scaling_jax.training.recipe import NARROW, SARDANA, Recipe
 
 
 class Size(NamedTuple):
@@ -35,6 +35,7 @@ class SweepRecipe:
         length: tokens per sequence.
         recipe: how each is optimised.
         options: what each computes.
+        heldout_tokens: on which each final loss is measured.
         chip: of `scaling_jax.hardware`, for the estimates; None for this machine.
         chips: how many of them.
         mfu: to assume in estimates.
@@ -45,6 +46,7 @@ class SweepRecipe:
     length: int
     recipe: Recipe = SARDANA
     options: ModelOptions = DEFAULT_OPTIONS
+    heldout_tokens: int = 2**20
     chip: str | None = None
     chips: int = 1
     mfu: float = 0.4
@@ -62,6 +64,7 @@ class SweepRecipe:
                     recipe=self.recipe,
                     options=self.options,
                     seed=seed,
+                    heldout_tokens=self.heldout_tokens,
                 ),
             )
             for size in self.sizes
@@ -74,7 +77,7 @@ _TYPICAL = (10, 15, 20, 30, 50, 75, 100)
 
 
 def _shape(d_model: int, layers: int, heads: int, vocab_size: int) -> TransformerShape:
-    """As in Sardana et al., Table 4: a key-value head for four heads, MLP four times as wide."""
+    """As in Sardana et al., Table 4: a key-value head for four heads, an MLP 4 d wide."""
     return TransformerShape(
         d_model=d_model, layers=layers, heads=heads, kv_heads=heads // 4, d_ff=4 * d_model,
         vocab_size=vocab_size,
@@ -110,6 +113,7 @@ SARDANA47 = SweepRecipe(
 # paper, and the smallest model to 10,000 tokens per parameter.
 CPU47 = SweepRecipe(
     name="cpu47",
+    recipe=NARROW,
     length=128,
     mfu=0.2,
     sizes=(
@@ -125,8 +129,10 @@ CPU47 = SweepRecipe(
 # Two sizes and three ratios, in under two minutes on two cores.
 SMOKE = SweepRecipe(
     name="smoke",
+    recipe=NARROW,
     length=64,
     mfu=0.1,
+    heldout_tokens=2**17,
     sizes=(
         Size("5k", _shape(12, 1, 4, 256), 2, (10, 30, 100)),
         Size("10k", _shape(16, 2, 4, 256), 4, (10, 30, 100)),

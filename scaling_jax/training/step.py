@@ -30,14 +30,14 @@ class State(Record):
 
 
 class Metrics(Record):
-    """Loss and norm of the gradient (before clipping) of each step; NaN where none was taken."""
+    """Loss and gradient norm (before clipping) of each step; NaN where none was taken."""
 
     loss: jax.Array
     grad_norm: jax.Array
 
 
 def initial_state(config: RunConfig, seed: jax.Array | int) -> State:
-    """Return the state before the first step; pure, so it can be jitted, sharded and vmapped."""
+    """Return the state before the first step; pure: jit it, shard it, vmap it."""
     _, params = build(config.shape, config.options, jax.random.key(seed))
     return State(
         step=jnp.int32(0),

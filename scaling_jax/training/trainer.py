@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
+from jax.sharding import NamedSharding
 
 from scaling_jax.training.checkpoints import Checkpoints, abstract
 from scaling_jax.training.config import RunConfig, difference
@@ -29,6 +30,8 @@ from scaling_jax.training.model import graph_of, next_token_loss
 from scaling_jax.training.peak import matmul_peak
 from scaling_jax.training.record import RunRecord, facts
 from scaling_jax.training.step import Metrics, State, advance, initial_state
+
+_HELDOUT_TOKENS_PER_DEVICE = 4096
 
 
 class Progress(NamedTuple):
@@ -206,27 +209,32 @@ class _Run:
             self.progress(Progress(done, self.config.steps, line["loss"], rate, mfu))
 
     def _heldout(self, state: State) -> tuple[float, int]:
-        """Return the mean loss over the held-out windows, and their tokens."""
-        config = self.config
-        data = heldout_batches(
-            self.corpus, length=config.length, batch=_heldout_batch(config, self.mesh),
-            tokens=config.heldout_tokens,
-        )  # fmt: skip
-        rows = np.array_split(np.arange(data.shape[1]), jax.process_count())
-        mine = data[:, rows[jax.process_index()]]
-        loss = jax.jit(functools.partial(next_token_loss, self.graph))
-        total = [float(loss(state.params, to_devices(self.mesh, each, 0))) for each in mine]
-        return float(np.mean(total)), data.shape[0] * data.shape[1] * config.length
+        """Return the mean loss over the held-out windows, and their tokens.
 
-
-def _heldout_batch(config: RunConfig, mesh: Any) -> int:
-    """Return sequences per held-out batch: about 4,096 tokens for each device."""
-    return mesh.size * max(1, 4096 // config.length)
+        Which windows they are does not depend on the devices: what is left over of the last
+        batch is filled up and not counted.
+        """
+        length, mesh = self.config.length, self.mesh
+        windows = heldout_batches(
+            self.corpus, length=length, batch=1, tokens=self.config.heldout_tokens
+        )[:, 0]
+        rows = mesh.size * max(1, _HELDOUT_TOKENS_PER_DEVICE // length)
+        each = jax.jit(
+            jax.vmap(lambda params, w: next_token_loss(self.graph, params, w[None]), (None, 0)),
+            out_shardings=NamedSharding(mesh, jax.P()),
+        )
+        losses = []
+        for start in range(0, len(windows), rows):
+            part = _pad(windows[start : start + rows], rows)
+            mine = np.array_split(part, jax.process_count())[jax.process_index()]
+            losses.append(np.asarray(each(state.params, to_devices(mesh, mine, 0)), np.float64))
+        return float(np.concatenate(losses)[: len(windows)].mean()), windows.size - len(windows)
 
 
 def _pad(windows: np.ndarray, size: int) -> np.ndarray:
-    missing = size - len(windows)
-    return np.pad(windows, ((0, missing), (0, 0), (0, 0))) if missing else windows
+    """Return the windows with as many of zeros behind them as make `size`."""
+    missing = ((0, size - len(windows)), *((0, 0),) * (windows.ndim - 1))
+    return np.pad(windows, missing) if len(windows) < size else windows
 
 
 def _check(config: RunConfig, corpus: Corpus) -> float:

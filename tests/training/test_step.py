@@ -81,7 +81,7 @@ def test_a_short_run_warms_up_over_a_stated_share():
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_peaks_are_the_sources(name):
-    printed = {"sardana": (768, 4.603e-4), "adamw": (768, 6e-4)}
+    printed = {"sardana": (768, 4.603e-4), "narrow": (768, 4.603e-4 / 4), "adamw": (768, 6e-4)}
     width, peak = printed[name]
     shape = dataclasses.replace(CONFIG.shape, d_model=width)
     assert RECIPES[name].peak_learning_rate(shape) == approx(peak, rel=1e-3)

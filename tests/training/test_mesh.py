@@ -1,0 +1,96 @@
+"""One run on many devices or in two processes is the run on one device."""
+
+import dataclasses
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import pytest
+
+from scaling_jax.training import train
+from scaling_jax.training.mesh import make_mesh
+from tests.support import approx
+from tests.training.conftest import CONFIG
+
+SHORT = dataclasses.replace(
+    CONFIG, batch=8, tokens=8 * CONFIG.length * 24, heldout_tokens=2**12
+)
+WORKER = """
+import dataclasses, sys
+import jax
+corpus, out, fsdp, devices, address, process = sys.argv[1:]
+jax.config.update("jax_num_cpu_devices", int(devices))
+if address:
+    jax.config.update("jax_cpu_collectives_implementation", "gloo")
+    jax.distributed.initialize(address, 2, int(process))
+from scaling_jax.training import Corpus, train
+from tests.training.test_mesh import SHORT
+
+train(SHORT, Corpus.open(corpus), out, fsdp=int(fsdp))
+"""
+
+
+def work(corpus, out, *, fsdp, devices, address="", process=0):
+    command = [
+        sys.executable,
+        "-c",
+        WORKER,
+        corpus.folder,
+        out,
+        fsdp,
+        devices,
+        address,
+        process,
+    ]
+    return subprocess.Popen(
+        list(map(str, command)), cwd=Path(__file__).parents[2],
+        env=os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": ""},
+    )  # fmt: skip
+
+
+def record(out):
+    return json.loads((out / "record.json").read_text())
+
+
+def free_port():
+    with socket.socket() as end:
+        end.bind(("127.0.0.1", 0))
+        return end.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def alone(corpus, tmp_path_factory):
+    return train(SHORT, corpus, tmp_path_factory.mktemp("alone"))
+
+
+@pytest.mark.parametrize("fsdp", [1, 4])
+def test_eight_devices_are_one(alone, corpus, tmp_path, fsdp):
+    assert work(corpus, tmp_path, fsdp=fsdp, devices=8).wait() == 0
+    many = record(tmp_path)
+    assert many["devices"] == "8 x cpu"
+    assert many["loss"] == approx(alone.loss, rel=2e-3)
+    assert many["train_loss"] == approx(alone.train_loss, rel=2e-3)
+
+
+def test_two_processes_are_one(alone, corpus, tmp_path):
+    address = f"127.0.0.1:{free_port()}"
+    workers = [
+        work(corpus, tmp_path, fsdp=2, devices=2, address=address, process=each)
+        for each in (0, 1)
+    ]
+    assert [worker.wait() for worker in workers] == [0, 0]
+    both = record(tmp_path)
+    assert both["devices"] == "4 x cpu"
+    assert both["loss"] == approx(alone.loss, rel=2e-3)
+    assert both["train_loss"] == approx(alone.train_loss, rel=2e-3)
+    lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == [SHORT.steps]
+
+
+def test_a_mesh_that_does_not_fit_is_refused():
+    with pytest.raises(ValueError, match=r"fsdp is 3; it must divide the 1 devices"):
+        make_mesh(3) if jax.device_count() == 1 else pytest.skip("several devices here")
