@@ -1,0 +1,84 @@
+"""`train` and `sweep` at the command line."""
+
+import asyncio
+import json
+import os
+
+import pytest
+
+from scaling_jax.cli import main
+
+SOURCE = os.path.dirname(asyncio.__file__)
+SHAPE = ["--d-model", "16", "--layers", "1", "--heads", "4", "--length", "64", "--batch", "4"]
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    from scaling_jax.training import prepare
+
+    return str(prepare(SOURCE, tmp_path_factory.mktemp("cli") / "ids", heldout=0.1).folder)
+
+
+def test_train_prints_its_record(prepared, tmp_path, capsys):
+    out = str(tmp_path / "run")
+    command = ["train", *SHAPE, "--corpus", prepared, "--out", out, "--json"]
+    assert main([*command, "--tokens-per-param", "3"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert record["status"] == "finished"
+    assert record["params"] == 6832
+    assert record["tokens_per_param"] == pytest.approx(3, abs=0.05)
+    assert main([*command, "--tokens-per-param", "4"]) == 2
+    assert "holds another run: tokens is 27328, was 20496" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--tokens", "1e4"], "give either --params or --d-model"),
+        (["--d-model", "16", "--tokens", "1e4"], "go together; give all three"),
+        ([*SHAPE], "give one of --tokens and --tokens-per-param"),
+        ([*SHAPE, "--tokens", "1e9"], "needs 1,000,000,000 tokens and the corpus offers"),
+        (["--params", "100", "--tokens", "1e4"], "take a smaller vocabulary"),
+    ],
+)
+def test_a_run_that_cannot_be_is_refused_in_a_sentence(
+    prepared, tmp_path, capsys, options, words
+):
+    assert main(["train", "--corpus", prepared, "--out", str(tmp_path), *options]) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_no_corpus(tmp_path, capsys):
+    assert main(["train", *SHAPE, "--tokens", "1e4", "--corpus", "no", "--out", "x"]) == 2
+    assert "no corpus is at 'no'" in capsys.readouterr().err
+
+
+def test_sweep_says_what_it_would_take(tmp_path, capsys):
+    assert main(["sweep", "sardana47", "--out", str(tmp_path), "--dry-run", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["total"]["runs"] == len(told["runs"]) == 47
+    assert told["runs"]["6B-20"]["params"] == 6_048_452_608
+    assert sum(run["dollars"] for run in told["runs"].values()) == pytest.approx(
+        told["total"]["dollars"]
+    )
+
+
+def test_sweep_status_of_nothing(tmp_path, capsys):
+    assert main(["sweep", "cpu47", "--out", str(tmp_path), "--status", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["waiting"] == 47
+    assert told["finished"] == told["begun"] == told["diverged"] == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["all47"], "must be one of sardana47, cpu47, smoke"),
+        (["smoke", "--shard", "2/2"], "--shard is '2/2'; it must be i/n"),
+        (["sardana47", "--dry-run", "--chip", "H1"], "chip is 'H1'; the catalogue has"),
+        (["sardana47", "--dry-run", "--mfu", "2"], "--mfu is 2.0; it must be in (0, 1]"),
+    ],
+)
+def test_a_sweep_that_cannot_be_is_refused(tmp_path, capsys, options, words):
+    assert main(["sweep", *options, "--out", str(tmp_path)]) == 2
+    assert words in capsys.readouterr().err

@@ -1,0 +1,119 @@
+"""A sweep: the paper's 47 runs as published, and small ones run, resumed, shared, tabled."""
+
+import csv
+import dataclasses
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from scaling_jax.runs import read_runs
+from scaling_jax.training import RECIPES, SWEEPS, Machine, estimate, status, sweep
+from scaling_jax.training.locking import locked
+from scaling_jax.training.recipes import Size
+from tests.conftest import DATA
+from tests.support import approx
+from tests.training.conftest import SHAPE
+
+TINY = dataclasses.replace(
+    SWEEPS["smoke"], sizes=(Size("7k", SHAPE, 4, (5, 1, 3)),), heldout_tokens=2**12
+)
+
+
+@pytest.mark.skipif(not DATA.exists(), reason="the published runs are not beside this checkout")
+def test_the_papers_sweep_is_the_published_one():
+    published = read_runs(DATA / "sardana2024_runs.csv")
+    planned = {run.name: run.config for run in SWEEPS["sardana47"].runs()}
+    assert len(planned) == 47
+    mine = sorted((c.shape.params, c.tokens / c.shape.params) for c in planned.values())
+    theirs = sorted(zip(published.params, published.tokens_per_param, strict=True))
+    np.testing.assert_allclose(mine, theirs, rtol=6e-3)
+    with (DATA / "sardana2024_runs.csv").open() as file:
+        batches = {
+            f"{row['Model Name']}-{float(row['Tokens/Params']):g}": int(float(row["Batch Size"]))
+            for row in csv.DictReader(file)
+        }
+    batches["150M-10000"] = 960  # footnote 3, against the file
+    assert {name: config.batch for name, config in planned.items()} == batches
+    peaks = {name: config.peak_learning_rate for name, config in planned.items()}
+    assert peaks["150M-10"] == approx(4.603e-4, rel=1e-3)
+    assert peaks["6B-20"] == approx(8.632e-5, rel=1e-3)
+    assert planned["150M-10"].steps == approx(2310, rel=1e-2)
+
+
+def test_cpu47_mirrors_its_structure():
+    def structure(recipe):
+        """How many runs each size has, smallest first, and the largest ratio."""
+        runs = [run.config for run in recipe.runs()]
+        counts = Counter(config.shape.params for config in runs)
+        smallest = min(counts)
+        most = max(c.tokens / c.shape.params for c in runs if c.shape.params == smallest)
+        return [counts[params] for params in sorted(counts)], round(most)
+
+    assert structure(SWEEPS["cpu47"]) == structure(SWEEPS["sardana47"])
+    assert structure(SWEEPS["cpu47"]) == ([12, 10, 9, 8, 7, 1], 10_000)
+
+
+def test_least_work_comes_first():
+    work = [run.config.tokens * run.config.shape.params for run in SWEEPS["sardana47"].runs()]
+    assert work == sorted(work)
+
+
+@pytest.fixture(scope="module")
+def swept(corpus, tmp_path_factory):
+    out = tmp_path_factory.mktemp("sweep")
+    first = sweep(TINY, corpus, out, shard=(0, 2))
+    between = status(TINY, out)
+    return first, between, sweep(TINY, corpus, out), out
+
+
+def test_shards_share_the_runs_and_a_second_start_only_finishes(swept):
+    first, between, records, _ = swept
+    assert [round(record.tokens_per_param) for record in first] == [1, 5]
+    assert [run.state for run in between] == ["finished", "waiting", "finished"]
+    assert [round(record.tokens_per_param) for record in records] == [1, 3, 5]
+    assert records[0] == first[0]
+
+
+def test_the_table_is_what_a_fit_reads(swept):
+    *_, records, out = swept
+    runs = read_runs(out / "runs.csv")
+    np.testing.assert_array_equal(runs.params, [SHAPE.params] * 3)
+    np.testing.assert_array_equal(runs.tokens, [record.tokens for record in records])
+    np.testing.assert_array_equal(runs.loss, [record.loss for record in records])
+    with (out / "runs.csv").open() as file:
+        row = next(csv.DictReader(file))
+    assert {"seed", "corpus", "epochs", "seconds", "mfu", "exact_train_flops"} <= row.keys()
+
+
+def test_runs_of_another_process_are_passed_over(corpus, tmp_path):
+    (tmp_path / "7k-1").mkdir()
+    one = dataclasses.replace(TINY, sizes=(Size("7k", SHAPE, 4, (1,)),))
+    with locked(tmp_path / "7k-1"):
+        assert sweep(one, corpus, tmp_path) == []
+
+
+def test_a_diverged_run_is_told_and_left_out_of_the_table(corpus, tmp_path):
+    wild = dataclasses.replace(RECIPES["narrow"], peak_times_d_model=1e36)
+    bad = dataclasses.replace(TINY, recipe=wild, sizes=(Size("7k", SHAPE, 4, (3,)),))
+    (record,) = sweep(bad, corpus, tmp_path)
+    assert record.status == status(bad, tmp_path)[0].state == "diverged"
+    assert len((tmp_path / "runs.csv").read_text().splitlines()) == 1
+
+
+def test_estimates_follow_flops_mfu_and_price():
+    """150M at 10 tokens/param on one H100 at 40 %: exact FLOPs / (0.4 · 989e12) seconds."""
+    run = next(run for run in SWEEPS["sardana47"].runs() if run.name == "150M-10")
+    machine = Machine.of("bfloat16", chip="H100-SXM", chips=1, price=2.0)
+    told = estimate(run.config, machine, 0.4)
+    seconds = told.exact_train_flops / (0.4 * 989e12)
+    assert told.hours == approx(seconds / 3600, rel=1e-9)
+    assert told.dollars == approx(2 * told.hours, rel=1e-9)
+    assert told.train_flops == approx(6 * told.params * told.tokens, rel=1e-9)
+    with pytest.raises(ValueError, match="chip is 'H1000'; the catalogue has A100-40GB"):
+        Machine.of("bfloat16", chip="H1000")
+
+
+def test_a_shard_that_does_not_exist_is_refused(corpus, tmp_path):
+    with pytest.raises(ValueError, match="shard is 2/2"):
+        sweep(TINY, corpus, tmp_path, shard=(2, 2))
