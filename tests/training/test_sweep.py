@@ -35,7 +35,7 @@ def test_the_papers_sweep_is_the_published_one():
         }
     batches["150M-10000"] = 960  # footnote 3, against the file
     assert {name: config.batch for name, config in planned.items()} == batches
-    peaks = {name: config.peak_learning_rate for name, config in planned.items()}
+    peaks = {name: config.schedule.peak for name, config in planned.items()}
     assert peaks["150M-10"] == approx(4.603e-4, rel=1e-3)
     assert peaks["6B-20"] == approx(8.632e-5, rel=1e-3)
     assert planned["150M-10"].steps == approx(2310, rel=1e-2)
