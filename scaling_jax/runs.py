@@ -162,16 +162,43 @@ def read_runs(source: str | os.PathLike[str] | Mapping[str, Any] | Any) -> Runs:
         >>> read_runs({"Model Size": [1e8], "Training FLOP": [1.2e18], "loss": [3.6]}).tokens
         array([2.e+09])
     """
+    return _runs(_table(source))
+
+
+def read_scores(source: str | os.PathLike[str] | Mapping[str, Any] | Any) -> dict[str, Any]:
+    """Return what else a table of runs measured: its other columns of numbers, by name.
+
+    A value that is missing is NaN; a column with any other word in it is passed over.
+
+    Example:
+        >>> read_scores({"params": [1e8], "tokens": [2e9], "loss": [3.6], "mmlu": [0.25]})
+        {'mmlu': array([0.25])}
+    """
+    table = _table(source)
+    own = set(_known_columns(table).values())
+    scores = {}
+    for index, name in enumerate(table.names):
+        cells = [row[index] for row in table.rows]
+        try:
+            values = [float(cell) if cell not in (None, "") else math.nan for cell in cells]
+        except (TypeError, ValueError):
+            continue
+        if index not in own:
+            scores[name] = np.array(values)
+    return scores
+
+
+def _table(source: Any) -> _Table:
     if not isinstance(source, str | os.PathLike):
-        return _runs(_from_columns("the table", source))
+        return _from_columns("the table", source)
     path = Path(source)
     if not path.is_file():
         raise ValueError(f"no file of runs is called {str(path)!r}")
     if path.suffix.lower() in (".jsonl", ".ndjson", ".json"):
-        return _runs(_from_json_lines(path))
+        return _from_json_lines(path)
     if path.suffix.lower() in (".parquet", ".pq"):
-        return _runs(_from_parquet(path))
-    return _runs(_from_csv(path))
+        return _from_parquet(path)
+    return _from_csv(path)
 
 
 def _from_csv(path: Path) -> _Table:

@@ -145,6 +145,27 @@ def test_what_cannot_be_done_is_one_sentence(call, message):
         call()
 
 
+def test_units_are_those_of_the_vocabulary_or_as_given(tmp_path):
+    xarray = pytest.importorskip("xarray", reason="the grid extra is not installed")
+    axes = {"loss": [2.0, 2.2], "tokens": [1e12], "price": [1.0]}
+    given = {"dollars": "10^18 dollars", "price": "dollars/FLOP"}
+    result = grid(scenario, axes, units=given)
+    assert result.units["loss"] == "nats/token"
+    labelled = result.to_xarray()
+    assert labelled["price"].attrs == {"units": "dollars/FLOP"}
+    assert labelled["dollars"].attrs == {"units": "10^18 dollars"}
+    assert labelled["plan.params"].attrs == {"units": "parameters"}
+    assert labelled["plan.train_cost"].attrs == {}  # in the unit of the cost, which f knows
+    assert result.sel(loss=2.0).units == result.units
+    assert result.columns()["loss"].tolist() == [2.0, 2.2]
+    pytest.importorskip("zarr", reason="the grid extra is not installed")
+    grid(scenario, axes, units=given, out=tmp_path / "grid.zarr")
+    stored = xarray.open_zarr(tmp_path / "grid.zarr", consolidated=False)
+    assert stored["dollars"].attrs["units"] == "10^18 dollars"
+    with pytest.raises(ValueError, match="units names 'cost'"):
+        grid(scenario, axes, units={"cost": "dollars"})
+
+
 def test_xarray_and_parquet_hold_the_same_values(tmp_path):
     xarray = pytest.importorskip("xarray", reason="the grid extra is not installed")
     parquet = pytest.importorskip("pyarrow.parquet", reason="the grid extra is not installed")

@@ -18,13 +18,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     from scaling_jax.cli.catalogues import Chips, Laws  # noqa: PLC0415 (needs the extra)
     from scaling_jax.cli.decide import Decide  # noqa: PLC0415
+    from scaling_jax.cli.figures import Figures  # noqa: PLC0415
     from scaling_jax.cli.fit import Fit  # noqa: PLC0415
     from scaling_jax.cli.grid import Grid  # noqa: PLC0415
     from scaling_jax.cli.model import Model  # noqa: PLC0415
     from scaling_jax.cli.plan import Plan  # noqa: PLC0415
+    from scaling_jax.cli.report import Report  # noqa: PLC0415
+    from scaling_jax.cli.sweep import Sweep  # noqa: PLC0415
+    from scaling_jax.cli.train import Train  # noqa: PLC0415
 
     command = tyro.cli(
-        Plan | Fit | Grid | Decide | Model | Laws | Chips,
+        Plan | Fit | Grid | Decide | Report | Figures | Train | Sweep | Model | Laws | Chips,
         prog="scaling-jax",
         description="Which language model to train, for how long, and what its life costs.",
         args=arguments,

@@ -4,8 +4,8 @@ import dataclasses
 import math
 from typing import TYPE_CHECKING, Any, Literal
 
-from scaling_jax.cli.options import DollarOptions, OptionalFloat, Switch
-from scaling_jax.cli.show import print_json, print_table, quantity, start_jax
+from scaling_jax.cli.options import DollarOptions, Known, LawOptions, QualityOptions, Switch
+from scaling_jax.cli.show import print_json, print_table, progress, quantity, start_jax
 
 if TYPE_CHECKING:
     from scaling_jax.deciding import Commitment, Decision
@@ -21,19 +21,17 @@ class Decide:
     """The model to commit to while law and demand are uncertain, and what to find out first.
 
     The law's uncertainty is that of the resampled laws in its file, as `fit --bootstrap --out`
-    writes them.
+    writes them, or of the runs that it is fitted to here.
+
+    Example: --runs runs.csv --demand 1e12 --demand-factor 5 --match-params 2.5e9
     """
 
-    law: str = "hoffmann2022"
-    """A published law (`scaling-jax laws`), taken as certain, or a JSON file."""
+    law: LawOptions
     demand: float
     """Inference tokens over the model's life, median; input and output as 70 : 215."""
     demand_factor: float = 1.0
     """95 % of the demand lies within this factor of the median (log-normal)."""
-    loss: OptionalFloat = None
-    """Target loss, nats per token."""
-    budget: OptionalFloat = None
-    """Spend this much in all (FLOPs, or dollars with --dollars) instead of fixing a loss."""
+    quality: QualityOptions
     risk: Literal["mean", "cvar", "regret"] = "mean"
     """Minimise the expected cost, the mean of the worst cases, or the largest regret."""
     level: float = 0.9
@@ -49,38 +47,40 @@ class Decide:
     def run(self) -> None:
         """Decide and print."""
         start_jax()
-        from scaling_jax import laws  # noqa: PLC0415
         from scaling_jax.costs import Demand, Flops  # noqa: PLC0415
         from scaling_jax.deciding import decide, log_normal  # noqa: PLC0415
 
-        single, many = laws.load(self.law), laws.load_resampled(self.law)
-        count = 0 if many is None else len(next(iter(vars(many).values())))
-        tokens = log_normal(
-            self.demand,
-            self.demand_factor,
-            samples=1 if self.demand_factor == 1 else max(self.samples, count),
-            seed=self.seed,
-        )
-        decision = decide(
-            single if many is None else many,
-            self.prices.cost() if self.prices.dollars else Flops(),
-            Demand.of_tokens(tokens),
-            loss=self.loss,
-            budget=self.budget,
-            risk=self.risk,
-            level=self.level,
-            seed=self.seed,
-        )
+        with progress() as stage:
+            stage("finding the law" if self.law.runs else "reading the law")
+            known = self.law.known(self.seed)
+            tokens = log_normal(
+                self.demand,
+                self.demand_factor,
+                samples=1 if self.demand_factor == 1 else max(self.samples, known.count),
+                seed=self.seed,
+            )
+            target = self.quality.target(known.law)
+            stage("deciding")
+            decision = decide(
+                known.law if known.resampled is None else known.resampled,
+                self.prices.cost() if self.prices.dollars else Flops(),
+                Demand.of_tokens(tokens),
+                **target,
+                risk=self.risk,
+                level=self.level,
+                seed=self.seed,
+            )
         if self.json:
-            print_json(_answer(decision, count, self.risk))
+            print_json(_answer(decision, known, self.risk) | target)
         else:
-            self._print(decision, count)
+            self._print(decision, known, target["loss"])
 
-    def _print(self, decision: "Decision", count: int) -> None:
+    def _print(self, decision: "Decision", known: Known, loss: float | None) -> None:
         model, unit = decision.adaptive, decision.unit
+        aim = "" if loss is None else f" to reach a loss of {loss:.4f}"
         print(
             f"Train {quantity('params', model.params)} parameters on about "
-            f"{quantity('tokens', model.tokens)} tokens ({_KINDS['adaptive']})."
+            f"{quantity('tokens', model.tokens)} tokens{aim} ({_KINDS['adaptive']})."
         )
         print(
             f"Expected {_noun(unit)}: {quantity(unit, model.expected)}. Having to choose now "
@@ -89,8 +89,10 @@ class Decide:
         )
         print(decision.advice)
         print(_break_even(decision))
-        if not count:
+        if not known.count:
             print("The law is taken as certain: it comes without resampled laws.")
+        for warning in known.warnings(model.params, model.tokens):
+            print(f"Beware: {warning}")
         if decision.feasible < decision.samples:
             print(
                 f"Beware: only {decision.feasible:,} of the {decision.samples:,} samples have "
@@ -156,7 +158,7 @@ def _rows(decision: "Decision") -> Any:
         yield (f"value of knowing {source}", *values)
 
 
-def _answer(decision: "Decision", count: int, risk: str) -> dict[str, Any]:
+def _answer(decision: "Decision", known: Known, risk: str) -> dict[str, Any]:
     unit = decision.unit
     medians = _named(decision.medians, unit)
     intervals = _named(decision.intervals, unit)
@@ -165,7 +167,7 @@ def _answer(decision: "Decision", count: int, risk: str) -> dict[str, Any]:
         "unit": unit,
         "samples": decision.samples,
         "feasible": decision.feasible,
-        "laws": max(count, 1),
+        "laws": max(known.count, 1),
         "optimal": {
             name: {"median": medians[name], "interval": list(intervals[name])}
             for name in intervals
@@ -179,6 +181,7 @@ def _answer(decision: "Decision", count: int, risk: str) -> dict[str, Any]:
             "high": decision.break_even[1],
         },
         "advice": decision.advice,
+        "warnings": known.warnings(decision.adaptive.params, decision.adaptive.tokens),
     }
 
 

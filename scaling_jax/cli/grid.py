@@ -12,9 +12,10 @@ from tyro.conf import UseAppendAction, arg
 from scaling_jax.cli.options import (
     DemandOptions,
     DollarOptions,
-    OptionalFloat,
+    LimitOptions,
     OptionalPath,
     Switch,
+    TargetOptions,
 )
 from scaling_jax.cli.show import print_json, print_table, quantity, start_jax
 
@@ -44,19 +45,9 @@ class Grid:
     """NAME=first:last:count, or …:log for even ratios; NAME is an option such as loss."""
     value: _Repeated = ()
     """What to keep of each plan: params, tokens, cost_ratio, total_flops, baseline.params …"""
-    loss: OptionalFloat = None
-    """Target loss, nats per token."""
-    budget: OptionalFloat = None
-    """Spend this much in all (FLOPs, or dollars with --dollars) instead of fixing a loss."""
+    target: TargetOptions
     demand: DemandOptions
-    max_params: OptionalFloat = None
-    """Largest size that can be served."""
-    max_tokens: OptionalFloat = None
-    """Most training data that there is."""
-    params: OptionalFloat = None
-    """Fix the size; plan the tokens."""
-    tokens: OptionalFloat = None
-    """Fix the training tokens; plan the size."""
+    limit: LimitOptions
     law: str = "hoffmann2022"
     """A published law (`scaling-jax laws`) or a JSON file."""
     prices: DollarOptions
@@ -64,6 +55,8 @@ class Grid:
     """GiB that the computation may take."""
     out: OptionalPath = None
     """A .parquet table, or a .zarr store: streamed, and taken up again after a kill."""
+    plot: OptionalPath = None
+    """Draw each value into this file: of one axis a line, of two a labelled contour map."""
     json: Switch = False
     """Print one JSON object."""
 
@@ -84,6 +77,7 @@ class Grid:
             result = grids.grid(
                 evaluate,
                 axes,
+                units=self._units(),
                 memory=int(self.memory * 2**30),
                 out=self.out if suffix == ".zarr" else None,
                 progress=progress,
@@ -92,11 +86,22 @@ class Grid:
         if suffix == ".parquet":
             assert self.out is not None
             result.to_parquet(self.out)
+        if self.plot is not None:
+            from scaling_jax import plotting  # noqa: PLC0415
+
+            plotting.save(plotting.all_scenarios(result), self.plot)
         answer = _summary(result) | {
             "out": None if self.out is None else str(self.out),
             "seconds": seconds,
         }
         print_json(answer) if self.json else _print(answer)
+
+    def _units(self) -> dict[str, str]:
+        """Return the units of what the vocabulary has none for."""
+        money = "dollars" if self.prices.dollars else "FLOPs"
+        names = {*self.value, *(_axis(text)[0] for text in self.axis)}
+        known = {"marginal_cost": f"{money} per nat/token", "budget": money}
+        return {name: unit for name, unit in known.items() if name in names}
 
     def _function(
         self,
@@ -110,9 +115,9 @@ class Grid:
 
         fixed = {
             name: value
-            for group in (self, self.demand)
+            for group in (self.target, self.demand, self.limit)
             for name, value in vars(group).items()
-            if name in (*_TARGETS, *_LIMITS, *_DEMANDS) and value is not None
+            if value is not None
         }
         for name in axes:
             if name in fixed:

@@ -8,11 +8,116 @@ from tyro.conf import arg
 
 if TYPE_CHECKING:
     from scaling_jax.costs import Demand, Dollars
+    from scaling_jax.fitting import Fit
+    from scaling_jax.laws import PowerSum
 
 # An absent option is None, which the help need not say.
 OptionalFloat = Annotated[float | None, arg(metavar="FLOAT", help_behavior_hint="")]
 OptionalPath = Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")]
 Switch = Annotated[bool, arg(help_behavior_hint="")]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TargetOptions:
+    """What is wanted: a quality, or the best that a budget buys."""
+
+    loss: OptionalFloat = None
+    """Target loss, nats per token."""
+    budget: OptionalFloat = None
+    """Spend this much in all (FLOPs, or dollars with --dollars) instead of fixing a loss."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class QualityOptions(TargetOptions):
+    """What is wanted: a loss, the quality of a model, or the best that a budget buys."""
+
+    match_params: OptionalFloat = None
+    """The quality of the Chinchilla-style model of this size, under the same law."""
+    match_tokens: OptionalFloat = None
+    """With --match-params: the quality of that size trained on so many tokens."""
+
+    def target(self, law: "PowerSum") -> dict[str, float | None]:
+        """Return the loss and the budget to plan for; one of them is None."""
+        return {"loss": self._loss(law), "budget": self.budget}
+
+    def _loss(self, law: "PowerSum") -> float | None:
+        if self.match_params is None:
+            if self.match_tokens is not None:
+                raise ValueError("--match-tokens needs --match-params")
+            return self.loss
+        if self.loss is not None or self.budget is not None:
+            raise ValueError("--match-params is a target; give no --loss or --budget with it")
+        matched = (self.match_params, self.match_tokens)
+        if any(value is not None and not value > 0 for value in matched):
+            raise ValueError(f"--match-params and --match-tokens must be positive: {matched}")
+        tokens = self.match_tokens
+        if tokens is None:
+            tokens = law.compute_optimal(params=self.match_params).tokens
+        return float(law(self.match_params, tokens))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LimitOptions:
+    """What the model has to keep to."""
+
+    max_params: OptionalFloat = None
+    """Largest size that can be served."""
+    max_tokens: OptionalFloat = None
+    """Most training data that there is."""
+    params: OptionalFloat = None
+    """Fix the size; plan the tokens."""
+    tokens: OptionalFloat = None
+    """Fix the training tokens; plan the size."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Known:
+    """A law, and what is known of its uncertainty: resampled laws, stacked, and the fit."""
+
+    law: "PowerSum"
+    resampled: "PowerSum | None"
+    fitted: "Fit | None" = None
+
+    @property
+    def count(self) -> int:
+        """The number of resampled laws."""
+        return 0 if self.resampled is None else len(next(iter(vars(self.resampled).values())))
+
+    def warnings(self, params: float, tokens: float) -> list[str]:
+        """Return what to beware of, where the law was fitted here, at a planned model."""
+        if self.fitted is None:
+            return []
+        from scaling_jax.fitting import extrapolation  # noqa: PLC0415
+
+        outside = extrapolation(self.fitted.runs, params, tokens).sentence
+        beyond = [] if outside is None else [outside.replace("The point", "The planned model")]
+        return [*self.fitted.warnings, *beyond]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LawOptions:
+    """The law: published, from a file, or fitted here to training runs."""
+
+    law: str = "hoffmann2022"
+    """A published law (`scaling-jax laws`), taken as certain, or a JSON file."""
+    runs: OptionalPath = None
+    """Fit the law to these runs instead: CSV, JSON lines or Parquet, as `fit` reads them."""
+    bootstrap: int = 1000
+    """With --runs: refit so many resamples, which say how sure the law is."""
+
+    def known(self, seed: int = 0) -> Known:
+        """Return the law, read or fitted; the seed is that of the resamples."""
+        from scaling_jax import laws  # noqa: PLC0415
+
+        if self.runs is None:
+            return Known(laws.load(self.law), laws.load_resampled(self.law))
+        if self.law != LawOptions.law:
+            raise ValueError(f"--law {self.law} and --runs are two laws; give one of them")
+        from scaling_jax.fitting import fit  # noqa: PLC0415
+        from scaling_jax.runs import read_runs  # noqa: PLC0415
+
+        fitted = fit(read_runs(self.runs), bootstrap=self.bootstrap, seed=seed)
+        return Known(fitted.law, fitted.laws, fitted)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

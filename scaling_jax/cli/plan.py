@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any
 from scaling_jax.cli.options import (
     DemandOptions,
     DollarOptions,
-    OptionalFloat,
+    LimitOptions,
     OptionalPath,
+    QualityOptions,
     Switch,
 )
 from scaling_jax.cli.show import numbers, print_json, print_table, quantity, start_jax
 
 if TYPE_CHECKING:
     from scaling_jax import planning
-    from scaling_jax.laws import PowerSum
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -25,23 +25,9 @@ class Plan:
     Chinchilla way) or with --match-tokens.
     """
 
-    loss: OptionalFloat = None
-    """Target loss, nats per token."""
-    match_params: OptionalFloat = None
-    """The quality of the Chinchilla-style model of this size."""
-    match_tokens: OptionalFloat = None
-    """With --match-params: the quality of that size trained on so many tokens."""
-    budget: OptionalFloat = None
-    """Spend this much in all (FLOPs, or dollars with --dollars) instead of fixing a loss."""
+    quality: QualityOptions
     demand: DemandOptions
-    max_params: OptionalFloat = None
-    """Largest size that can be served."""
-    max_tokens: OptionalFloat = None
-    """Most training data that there is."""
-    params: OptionalFloat = None
-    """Fix the size; plan the tokens."""
-    tokens: OptionalFloat = None
-    """Fix the training tokens; plan the size."""
+    limit: LimitOptions
     law: str = "hoffmann2022"
     """A published law (`scaling-jax laws`) or a JSON file."""
     prices: DollarOptions
@@ -63,10 +49,7 @@ class Plan:
         demand = self.demand.demand()
         if demand is None:
             raise ValueError("plan needs the demand: give --inference-tokens or --requests")
-        query: dict[str, Any] = {
-            name: getattr(self, name)
-            for name in ("budget", "params", "tokens", "max_params", "max_tokens")
-        } | {"loss": self._target(law)}
+        query: dict[str, Any] = self.quality.target(law) | vars(self.limit)
         best = planning.plan(law, cost, demand, **query)
         answer = numbers(best, best.loss, demand, dollars) | {
             "baseline": numbers(best.baseline, best.loss, demand, dollars),
@@ -79,7 +62,7 @@ class Plan:
         }
         many = laws.load_resampled(self.law)
         if many is not None:
-            answer["intervals"] = _intervals(many, cost, demand, query)
+            answer["intervals"] = intervals(many, cost, demand, query)
         if self.elasticities:
             table = planning.elasticities(law, cost, demand, **query)
             answer["elasticities"] = {
@@ -90,21 +73,6 @@ class Plan:
             self._draw(law, cost, demand, best)
         print_json(answer) if self.json else _print(answer, "dollars" if dollars else "FLOPs")
 
-    def _target(self, law: "PowerSum") -> float | None:
-        if self.match_params is None:
-            if self.match_tokens is not None:
-                raise ValueError("--match-tokens needs --match-params")
-            return self.loss
-        if self.loss is not None or self.budget is not None:
-            raise ValueError("--match-params is a target; give no --loss or --budget with it")
-        matched = (self.match_params, self.match_tokens)
-        if any(value is not None and not value > 0 for value in matched):
-            raise ValueError(f"--match-params and --match-tokens must be positive: {matched}")
-        tokens = self.match_tokens
-        if tokens is None:
-            tokens = law.compute_optimal(params=self.match_params).tokens
-        return float(law(self.match_params, tokens))
-
     def _draw(self, law: Any, cost: Any, demand: Any, best: "planning.Plan") -> None:
         from scaling_jax import plotting  # noqa: PLC0415
 
@@ -112,7 +80,7 @@ class Plan:
         plotting.save(plotting.iso_loss(law, cost, demand, best), self.plot)
 
 
-def _intervals(laws: Any, cost: Any, demand: Any, query: dict[str, Any]) -> dict[str, Any]:
+def intervals(laws: Any, cost: Any, demand: Any, query: dict[str, Any]) -> dict[str, Any]:
     """Return the central 95 % of the plans under resampled laws, and how many there are."""
     import jax  # noqa: PLC0415
     import numpy as np  # noqa: PLC0415

@@ -32,6 +32,8 @@ class Sweep:
     """i/n: take every n-th run from the i-th on, for job arrays."""
     seed: int = 0
     """Of every run."""
+    fsdp: int = 1
+    """Devices that share one copy of the parameters."""
     dry_run: Switch = False
     """Print each run with its parameters, FLOPs, tokens, hours and dollars; train nothing."""
     status: Switch = False
@@ -74,7 +76,7 @@ class Sweep:
         corpus = self.data.open(self.out)
         with training_bar(len(recipe.runs()[index::count])) as (started, moved):
             records = sweep(
-                recipe, corpus, self.out, seed=self.seed, shard=(index, count),
+                recipe, corpus, self.out, seed=self.seed, shard=(index, count), fsdp=self.fsdp,
                 checkpoint_seconds=self.checkpoint_seconds, started=started, progress=moved,
             )  # fmt: skip
         diverged = sum(each.status == "diverged" for each in records)

@@ -12,6 +12,7 @@ from scaling_jax.grids.axes import read_axes
 from scaling_jax.grids.program import Program, compiled, fingerprint, layout
 from scaling_jax.grids.result import Grid
 from scaling_jax.grids.store import Store
+from scaling_jax.grids.units import units_of
 
 Progress = Callable[[int, int], None]
 
@@ -20,6 +21,7 @@ def grid(
     f: Callable[..., Any],
     axes: Mapping[str, Any],
     *,
+    units: Mapping[str, str] | None = None,
     memory: int = 2**30,
     mesh: Mesh | None = None,
     out: str | os.PathLike[str] | None = None,
@@ -36,6 +38,8 @@ def grid(
             a scalar, or a record, dict or other pytree of scalars. It must work inside
             `jax.jit`; `plan` with a status in place of an exception does.
         axes: name -> array [n], a range as `axis` reads it, or a record stacked [n].
+        units: axis or value -> the unit that labels it; names of the vocabulary, such as
+            loss or total_flops, have theirs without.
         memory: the bytes that chunks and, without `out`, the result may take.
         mesh: devices of this process that share each chunk.
         out: a folder to stream the values into, as a Zarr store that xarray opens. A call
@@ -47,8 +51,8 @@ def grid(
         A `Grid`; its values are NumPy arrays or, with `out`, Zarr arrays on disk.
 
     Raises:
-        ValueError: an axis or f is not as described, the result needs more than `memory`,
-            or `out` holds something else.
+        ValueError: an axis, f or a unit is not as described, the result needs more than
+            `memory`, or `out` holds something else.
 
     Example:
         >>> from scaling_jax import Demand, Flops, laws, plan
@@ -61,11 +65,12 @@ def grid(
     """
     ready = read_axes(axes)
     dtypes = layout(f, ready)
+    counted = units_of([*ready.coordinates, *dtypes], units or {})
     if out is not None:
         program = compiled(f, ready, mesh, memory // 2)
-        store = Store(out, ready, dtypes, fingerprint(f, ready), memory // 2)
+        store = Store(out, ready, dtypes, fingerprint(f, ready), memory // 2, counted)
         _stream(program, store, progress)
-        return Grid(axes=ready.coordinates, values=store.values)
+        return Grid(axes=ready.coordinates, values=store.values, units=counted)
     if jax.process_count() > 1:
         raise ValueError("several processes share a grid through a store: give out")
     needed = ready.size * sum(dtype.itemsize for dtype in dtypes.values())
@@ -78,7 +83,7 @@ def grid(
     flat = {name: np.empty(ready.size, dtype) for name, dtype in dtypes.items()}
     _fill(program, 0, flat, lambda done: progress and progress(done, ready.size))
     shaped = {name: values.reshape(ready.shape) for name, values in flat.items()}
-    return Grid(axes=ready.coordinates, values=shaped)
+    return Grid(axes=ready.coordinates, values=shaped, units=counted)
 
 
 def _fill(

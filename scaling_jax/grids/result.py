@@ -20,10 +20,12 @@ class Grid:
         axes: name -> coordinates [n], in the order of the dimensions.
         values: name -> array of the grid's shape; a NumPy array, or a Zarr array where the
             grid was streamed to disk.
+        units: axis or value -> its unit, such as nats/token; a name may be without one.
     """
 
     axes: dict[str, np.ndarray]
     values: dict[str, Any]
+    units: dict[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -57,7 +59,11 @@ class Grid:
             index[list(self.axes).index(name)] = int(np.argmin(np.abs(points - wanted)))
         left = {name: each for name, each in self.axes.items() if name not in coordinates}
         values = {name: each[tuple(index)] for name, each in self.values.items()}
-        return Grid(axes=left, values=values)
+        return Grid(axes=left, values=values, units=self.units)
+
+    def columns(self) -> dict[str, np.ndarray]:
+        """Return a column per axis and per value, a row per point, the last axis fastest."""
+        return self._rows(0, self.shape[0] if self.axes else 1)
 
     def to_xarray(self) -> "xarray.Dataset":
         """Return an `xarray.Dataset`, in memory.
@@ -71,14 +77,20 @@ class Grid:
             raise ImportError(
                 "Grid.to_xarray needs xarray: pip install 'scaling-jax[grid]'"
             ) from error
+        attributes = {name: {"units": unit} for name, unit in self.units.items()}
         values = {
-            name: (tuple(self.axes), np.asarray(each[...]))
+            name: (tuple(self.axes), np.asarray(each[...]), attributes.get(name))
             for name, each in self.values.items()
         }
-        return xarray.Dataset(values, coords=self.axes)
+        coordinates = {
+            name: ((name,), each, attributes.get(name)) for name, each in self.axes.items()
+        }
+        return xarray.Dataset(values, coords=coordinates)
 
     def to_parquet(self, path: str | os.PathLike[str]) -> None:
         """Write a Parquet table: a row per point, a column per axis and per value.
+
+        Units are in the metadata of the columns, under `units`.
 
         Raises:
             ImportError: pyarrow is not installed.
@@ -95,11 +107,22 @@ class Grid:
         step = max(1, _ROWS_AT_ONCE // rest)
         writer = None
         for start in range(0, lead, step):
-            table = pa.table(self._rows(start, min(start + step, lead)))
+            columns = self._rows(start, min(start + step, lead))
+            table = pa.table(columns, schema=self._schema(columns))
             writer = writer or parquet.ParquetWriter(path, table.schema)
             writer.write_table(table)
         if writer is not None:
             writer.close()
+
+    def _schema(self, columns: dict[str, np.ndarray]) -> Any:
+        import pyarrow as pa  # noqa: PLC0415 (an extra)
+
+        fields = []
+        for name, column in columns.items():
+            unit = self.units.get(name)
+            metadata = None if unit is None else {"units": unit}
+            fields.append(pa.field(name, pa.from_numpy_dtype(column.dtype), metadata=metadata))
+        return pa.schema(fields)
 
     def _rows(self, start: int, stop: int) -> dict[str, np.ndarray]:
         """Return the columns of the points whose first coordinate is in a range."""

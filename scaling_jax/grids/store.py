@@ -43,6 +43,7 @@ class Store:
         dtypes: dict[str, np.dtype],
         fingerprint: str,
         room: int,
+        units: dict[str, str],
     ) -> None:
         """Open the store, or make it where there is none; a block takes `room` bytes at most.
 
@@ -56,7 +57,7 @@ class Store:
         if jax.process_index() == 0 and not self.path.exists():
             each = sum(dtype.itemsize for dtype in dtypes.values())
             chunk = _block_shape(axes.shape, min(_MAX_BLOCK, room // (2 * each)))
-            self._make(fingerprint, chunk)
+            self._make(fingerprint, chunk, units)
         _wait_for_all("the store is made")
         self._group = group = self._open(fingerprint)
         if jax.process_index() == 0:
@@ -142,7 +143,7 @@ class Store:
             )
         return zarr.open_group(self.path, mode="r+")
 
-    def _make(self, fingerprint: str, chunk: tuple[int, ...]) -> None:
+    def _make(self, fingerprint: str, chunk: tuple[int, ...], units: dict[str, str]) -> None:
         # Made beside its place and moved there, so that a kill leaves all of it or nothing.
         self._remove_lists()  # of a store that was removed since
         begun = self.path.with_name(f"{self.path.name}.begun")
@@ -150,8 +151,11 @@ class Store:
             begun, mode="w", attributes={"fingerprint": fingerprint, "complete": False}
         )
         names = list(self.axes.coordinates)
+        attributes = {name: {"units": unit} for name, unit in units.items()}
         for name, values in self.axes.coordinates.items():
-            group.create_array(name, data=values, dimension_names=[name])
+            group.create_array(
+                name, data=values, dimension_names=[name], attributes=attributes.get(name)
+            )
         for name, dtype in self.dtypes.items():
             group.create_array(
                 name,
@@ -160,6 +164,7 @@ class Store:
                 dtype=dtype,
                 fill_value=0,
                 dimension_names=names,
+                attributes=attributes.get(name),
             )
         begun.rename(self.path)
 

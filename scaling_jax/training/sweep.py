@@ -31,6 +31,7 @@ def sweep(
     *,
     seed: int = 0,
     shard: tuple[int, int] = (0, 1),
+    fsdp: int = 1,
     checkpoint_seconds: float = 60.0,
     started: Callable[[PlannedRun], None] | None = None,
     progress: Callable[[Progress], None] | None = None,
@@ -47,7 +48,7 @@ def sweep(
         out: the sweep's folder; each run has its own in it.
         seed: of every run.
         shard: (i, n) takes every n-th run from the i-th on, for job arrays.
-        checkpoint_seconds: as in `train`.
+        fsdp, checkpoint_seconds: as in `train`.
         started: called with each run before it starts.
         progress: as in `train`.
 
@@ -70,6 +71,7 @@ def sweep(
                     run.config,
                     corpus,
                     out / run.name,
+                    fsdp=fsdp,
                     checkpoint_seconds=checkpoint_seconds,
                     progress=progress,
                 )

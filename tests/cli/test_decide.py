@@ -7,7 +7,7 @@ import pytest
 
 from scaling_jax import laws
 from scaling_jax.cli import main
-from tests.conftest import needs_x64
+from tests.conftest import DATA, needs_x64
 from tests.support import approx
 
 pytest.importorskip("tyro", reason="the cli extra is not installed")
@@ -94,6 +94,22 @@ def test_a_budget_is_decided_in_nats(run):
     assert list(answer["optimal"]) == ["params", "tokens", "loss"]
 
 
+def test_from_runs_to_a_decision_in_one_command(run):
+    path = DATA / "sardana2024_runs.csv"
+    if not path.exists():
+        pytest.skip("the shared data are not here")
+    options = f"--runs {path} --bootstrap 60 --samples 60 --demand 1e12 --demand-factor 5"
+    code, out, err = run(f"{options} --match-params 2.5e9 --json")
+    assert (code, err) == (0, "")
+    answer = json.loads(out)
+    assert (answer["laws"], answer["samples"]) == (60, 60)
+    assert answer["loss"] == approx(2.7711, rel=1e-4)
+    low, high = answer["optimal"]["params"]["interval"]
+    assert low < answer["adaptive"]["params"] < high
+    assert answer["advice"].startswith("Most worth finding out is the ")
+    assert any("One run decides beta" in each for each in answer["warnings"])
+
+
 @pytest.mark.parametrize(
     ("options", "expected", "message"),
     [
@@ -104,6 +120,8 @@ def test_a_budget_is_decided_in_nats(run):
         ("--demand 1e12 --loss 2 --risk median", 2, "--risk"),
         ("--demand 1e12 --loss 2 --risk cvar --level 2", 2, "level is 2"),
         ("--demand 1e12 --loss 2 --law nowhere.json", 2, "no law or file"),
+        ("--demand 1e12 --loss 2 --match-params 1e9", 2, "--match-params is a target"),
+        ("--demand 1e12 --loss 2 --law kaplan2020 --runs runs.csv", 2, "are two laws"),
         ("--demand 1e12 --loss 1.6", 1, "above the law's floor 1.69"),
         ("--demand 1e12 --demand-factor 2 --samples 9 --loss 1.6", 1, "none of the 9 samples"),
     ],

@@ -55,6 +55,11 @@ def test_a_table_holds_what_plan_prints(answer, capsys, tmp_path):
     table = {
         name: np.array(column) for name, column in parquet.read_table(out).to_pydict().items()
     }
+    units = {
+        field.name: (field.metadata or {}).get(b"units") for field in parquet.read_schema(out)
+    }
+    assert (units["loss"], units["total_flops"]) == (b"nats/token", b"FLOPs")
+    assert (units["cost_ratio"], units["baseline.params"]) == (b"dimensionless", b"parameters")
     names = "loss inference_tokens cost_ratio params total_flops baseline.params"
     assert set(table) == set(names.split())
     assert summary["values"]["params"]["max"] == table["params"].max()
@@ -73,13 +78,27 @@ def test_a_store_is_streamed_and_dollars_vary(answer, capsys, tmp_path):
         "--axis train-price=1:4:4 --axis decode-mfu=.01:.1:3"
     )
     summary = answer(f"{options} --value total_dollars --out {out}")
-    stored = zarr.open_array(out / "total_dollars", mode="r")[...]
+    opened = zarr.open_array(out / "total_dollars", mode="r")
+    assert opened.attrs["units"] == "dollars"
+    stored = opened[...]
     assert stored.shape == (4, 3)
     assert summary["values"]["total_dollars"]["min"] == stored.min()
     alone = plan(
         capsys, "--loss 2.0 --requests 1e9 --dollars --train-price 3 --decode-mfu 0.055"
     )
     assert stored[2, 1] == approx(alone["total_dollars"], rel=1e-12)
+
+
+def test_a_picture_of_the_grid(run, tmp_path):
+    pytest.importorskip("matplotlib", reason="the plot extra is not installed")
+    picture = tmp_path / "grid.svg"
+    code, out, _ = run(f"{AXES} --value saving --value params --plot {picture}")
+    assert code == 0
+    assert "</svg>" in picture.read_text()
+    three = "--axis loss=2:3:2 --axis requests=1e8:1e9:2 --axis max-params=1e12:2e12:2"
+    code, out, err = run(f"{three} --value params --plot {picture}")
+    assert (code, out) == (2, "")
+    assert "loss (2) x requests (2) x max_params (2)" in err
 
 
 def test_scenarios_without_a_plan_are_counted(run, answer):
