@@ -1,0 +1,143 @@
+"""What a table of runs means: its columns by any name in use, each value checked.
+
+    params, tokens, loss                 one row per finished run
+    weight, sigma, group                 optional
+
+`weight` multiplies a run's part in a fit, `sigma` is the known standard error of its loss,
+and runs with the same `group` (a seed, a sweep, a schedule) are not independent.
+"""
+
+import math
+import os
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from scaling_jax.runs.record import FLOPS_PER_PARAM_TOKEN, Runs
+from scaling_jax.runs.tables import Table, check_doubled, read_table
+
+# Column names in use, letters and digits only, in lower case.
+_NAMES = {
+    "params": "params",
+    "parameters": "params",
+    "modelsize": "params",
+    "nparams": "params",
+    "n": "params",
+    "tokens": "tokens",
+    "trainingtokens": "tokens",
+    "ntokens": "tokens",
+    "d": "tokens",
+    "loss": "loss",
+    "smoothedloss": "loss",
+    "trainflops": "train_flops",
+    "trainingflop": "train_flops",
+    "trainingflops": "train_flops",
+    "flops": "train_flops",
+    "weight": "weight",
+    "sigma": "sigma",
+    "group": "group",
+}
+_POSITIVE = "a positive number"
+_KINDS = {"weight": "a number of zero or more"}
+
+
+def read_runs(source: str | os.PathLike[str] | Mapping[str, Any] | Any) -> Runs:
+    """Read training runs from a file, a data frame or a mapping of columns.
+
+    The columns are `params`, `tokens`, `loss` and, optionally, `weight`, `sigma`, `group`;
+    the names that published data use (`Parameters`, `Model Size`, `Smoothed Loss`,
+    `Training FLOP` …) are understood too, in any case. Without tokens, tokens are
+    train_flops / (6 params). Other columns are passed over.
+
+    Args:
+        source: the path of a `.csv`, `.jsonl` or `.parquet` file (the last needs pyarrow),
+            or a dict, pandas or polars frame of columns.
+
+    Raises:
+        ValueError: a column is missing or doubled, or a value is missing, no number, or not
+            positive; the sentence names file, row (as in the file: a header is row 1),
+            column and value.
+
+    Example:
+        >>> read_runs({"Model Size": [1e8], "Training FLOP": [1.2e18], "loss": [3.6]}).tokens
+        array([2.e+09])
+    """
+    return _runs(read_table(source))
+
+
+def read_scores(source: str | os.PathLike[str] | Mapping[str, Any] | Any) -> dict[str, Any]:
+    """Return what else a table of runs measured: its other columns of numbers, by name.
+
+    A value that is missing is NaN; a column with any other word in it is passed over.
+
+    Example:
+        >>> read_scores({"params": [1e8], "tokens": [2e9], "loss": [3.6], "mmlu": [0.25]})
+        {'mmlu': array([0.25])}
+    """
+    table = read_table(source)
+    own = set(_known_columns(table).values())
+    scores = {}
+    for index, name in enumerate(table.names):
+        cells = [row[index] for row in table.rows]
+        try:
+            values = [float(cell) if cell not in (None, "") else math.nan for cell in cells]
+        except (TypeError, ValueError):
+            continue
+        if index not in own:
+            scores[name] = np.array(values)
+    return scores
+
+
+def _runs(table: Table) -> Runs:
+    check_doubled(table.source, table.names)
+    known = _known_columns(table)
+    wanted = ["params", "tokens" if "tokens" in known else "train_flops", "loss"]
+    for name in wanted:
+        if name not in known:
+            missing = "tokens (nor train_flops)" if name == "train_flops" else name
+            raise ValueError(
+                f"{table.source} has no column {missing}; its columns are "
+                f"{', '.join(table.names) or 'none'}"
+            )
+    if not table.rows:
+        raise ValueError(f"{table.source} has no runs; it must have one row per run")
+    wanted += [name for name in ("weight", "sigma") if name in known]
+    columns = {name: np.array(list(_numbers(table, known[name], name))) for name in wanted}
+    if "train_flops" in columns:
+        flops = columns.pop("train_flops")
+        columns["tokens"] = flops / (FLOPS_PER_PARAM_TOKEN * columns["params"])
+    if "group" in known:
+        columns["group"] = np.array([str(row[known["group"]]).strip() for row in table.rows])
+    return Runs(**columns)
+
+
+def _known_columns(table: Table) -> dict[str, int]:
+    known: dict[str, int] = {}
+    for index, name in enumerate(table.names):
+        meaning = _NAMES.get(re.sub(r"[^a-z0-9]", "", name.lower()))
+        if meaning in known:
+            raise ValueError(
+                f"{table.source} has two columns of {meaning}: "
+                f"{table.names[known[meaning]]!r} and {name!r}"
+            )
+        if meaning is not None:
+            known[meaning] = index
+    return known
+
+
+def _numbers(table: Table, column: int, name: str) -> Iterator[float]:
+    words = _KINDS.get(name, _POSITIVE)
+    for row, number in zip(table.rows, table.numbers, strict=True):
+        cell = row[column]
+        where = f"{table.source}, row {number}, column {table.names[column]}"
+        if cell is None or (isinstance(cell, str) and not cell.strip()):
+            raise ValueError(f"{where}: the value is missing; it must be {words}")
+        try:
+            value = math.nan if isinstance(cell, bool) else float(cell)
+        except (TypeError, ValueError):
+            value = math.nan
+        if not (0 < value < math.inf or (value == 0 and name in _KINDS)):
+            raise ValueError(f"{where}: the value is {cell!r}; it must be {words}")
+        yield value
