@@ -60,6 +60,8 @@ class Plan:
             "limit": planning.Limit(int(best.limit)).name.lower(),
             "status": solve.Status(int(best.status)).name.lower(),
         }
+        if (shape := _shape(float(best.params))) is not None:
+            answer["shape"] = shape
         many = laws.load_resampled(self.law)
         if many is not None:
             answer["intervals"] = intervals(many, cost, demand, query)
@@ -78,6 +80,18 @@ class Plan:
 
         assert self.plot is not None
         plotting.save(plotting.iso_loss(law, cost, demand, best), self.plot)
+
+
+def _shape(params: float) -> dict[str, int] | None:
+    """Return a transformer of about this size, or None below the paper's vocabulary."""
+    from scaling_jax.shapes import shape_for  # noqa: PLC0415
+
+    try:
+        shape = shape_for(params)
+    except ValueError:
+        return None
+    names = ("d_model", "layers", "heads", "kv_heads", "d_ff", "vocab_size", "params")
+    return {name: getattr(shape, name) for name in names}
 
 
 def intervals(laws: Any, cost: Any, demand: Any, query: dict[str, Any]) -> dict[str, Any]:
@@ -119,6 +133,11 @@ def _print(answer: dict[str, Any], unit: str) -> None:
     print(f"Saves {change:.2%} of the lifetime {unit} of the Chinchilla-style baseline.")
     price = f"{-answer['marginal_cost'] / 100:.4g}"
     print(f"0.01 nats less loss costs about {price} more {unit}.")
+    if shape := answer.get("shape"):
+        print(
+            f"A shape of that size: d_model {shape['d_model']}, {shape['layers']} layers, "
+            f"{shape['heads']} heads, {shape['kv_heads']} of keys and values."
+        )
     if answer["limit"] != "none":
         print(f"The limit that binds: {answer['limit']}.")
     if many := answer.get("intervals"):

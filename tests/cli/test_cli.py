@@ -217,3 +217,12 @@ def test_help_imports_nothing_heavy():
 def test_help_is_many_times_faster_than_a_plan():
     # A ratio, for the machines are noisy; benchmarks/startup.py prints the seconds.
     assert fastest("plan", "--help") < 0.5 * fastest(*PLAN)
+
+
+def test_a_plan_ends_in_a_shape_that_can_be_trained(capsys):
+    command = ["plan", "--inference-tokens", "2e12", "--json"]
+    assert main([*command, "--loss", "1.947"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["shape"]["params"] == pytest.approx(answer["params"], rel=0.01)
+    assert main([*command, "--loss", "6"]) == 0  # too small for the paper's vocabulary
+    assert "shape" not in json.loads(capsys.readouterr().out)
