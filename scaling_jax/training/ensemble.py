@@ -95,7 +95,9 @@ def _trained(
         return step(schedule, state, windows_SxBxT1, count)[0]
 
     together = jax.jit(jax.vmap(member, in_axes=(0, 0, 0, None)), donate_argnums=1)
-    state = jax.jit(jax.vmap(functools.partial(initial_state, config)))(seeds)
+    state = jax.jit(
+        jax.vmap(functools.partial(initial_state, config.shape, config.options, config.recipe))
+    )(seeds)
     per_call = config.steps_per_call
     for start in range(0, config.steps, per_call):
         # The windows behind the last step are drawn and not used: one program for all calls.

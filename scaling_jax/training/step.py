@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import optax
 
 from scaling_jax._pytree import Record
-from scaling_jax.training.config import RunConfig
-from scaling_jax.training.model import Params, build, next_token_loss
+from scaling_jax.shapes import TransformerShape
+from scaling_jax.training.model import ModelOptions, Params, build, next_token_loss
 from scaling_jax.training.recipe import Recipe, Schedule, transformation
 
 SMOOTHED_BATCHES = 10  # Sardana et al., section 3: final loss over the last ten batches
@@ -36,13 +36,16 @@ class Metrics(Record):
     grad_norm: jax.Array
 
 
-def initial_state(config: RunConfig, seed: jax.Array | int) -> State:
+def initial_state(
+    shape: TransformerShape, options: ModelOptions, recipe: Recipe, seed: jax.Array | int
+) -> State:
     """Return the state before the first step; pure: jit it, shard it, vmap it."""
-    _, params = build(config.shape, config.options, jax.random.key(seed))
+    _, params = build(shape, options, jax.random.key(seed))
+    unused = Schedule(peak=1.0, steps=1, warmup_steps=1)  # moments do not depend on it
     return State(
         step=jnp.int32(0),
         params=params,
-        moments=transformation(config.recipe, config.schedule).init(params),
+        moments=transformation(recipe, unused).init(params),
         recent=jnp.full((SMOOTHED_BATCHES,), jnp.nan, jnp.float32),
     )
 

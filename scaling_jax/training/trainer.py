@@ -1,7 +1,6 @@
 """`train`: one run, from a configuration and a corpus to its record, whatever interrupts it."""
 
 import contextlib
-import functools
 import json
 import time
 from collections.abc import Callable
@@ -11,9 +10,8 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
-from jax.sharding import NamedSharding
 
-from scaling_jax.training.checkpoints import Checkpoints, abstract
+from scaling_jax.training.checkpoints import Checkpoints
 from scaling_jax.training.config import RunConfig, difference
 from scaling_jax.training.corpus import Corpus
 from scaling_jax.training.loading import batches, check_epochs, heldout_batches
@@ -22,14 +20,13 @@ from scaling_jax.training.mesh import (
     check_batch,
     is_lead,
     make_mesh,
-    state_shardings,
     to_devices,
 )
 from scaling_jax.training.metrics import MetricsFile
-from scaling_jax.training.model import graph_of, next_token_loss
 from scaling_jax.training.peak import matmul_peak
+from scaling_jax.training.programs import programs
 from scaling_jax.training.record import RunRecord, facts
-from scaling_jax.training.step import Metrics, State, advance, initial_state
+from scaling_jax.training.step import Metrics, State
 
 _HELDOUT_TOKENS_PER_DEVICE = 4096
 
@@ -117,14 +114,9 @@ class _Run:
         self.config, self.corpus, self.mesh = config, corpus, mesh
         self.out, self.progress = out, progress
         self.checkpoint_seconds = checkpoint_seconds
-        self.graph = graph_of(config.shape, config.options)
-        start = functools.partial(initial_state, config)
-        shapes = jax.eval_shape(start, config.seed)
-        self.shardings = state_shardings(mesh, shapes)
-        self.like = abstract(shapes, self.shardings)
-        self.start = jax.jit(start, out_shardings=self.shardings)
-        step = functools.partial(advance, self.graph, config.recipe, config.accumulate)
-        self.advance = jax.jit(step, donate_argnums=1, out_shardings=(self.shardings, None))
+        self.programs = programs(
+            config.shape, config.options, config.recipe, config.accumulate, mesh
+        )
         self.flops_per_token = float(config.shape.train_flops(config.length, causal=False))
         self.peak = matmul_peak(config.options.dtype) * mesh.size
 
@@ -132,10 +124,12 @@ class _Run:
         """Train to the end, or to the first loss that is not finite."""
         checkpoints = Checkpoints(self.out / "checkpoints")
         try:
-            state = checkpoints.latest(self.like)
+            state = checkpoints.latest(self.programs.like)
             if state is None:
-                state = self.start(self.config.seed)
-            log = MetricsFile(self.out / "metrics.jsonl", after=int(state.step))
+                state = self.programs.start(self.config.seed)
+            # Every process keeps its own; the lead's is the run's.
+            name = "metrics.jsonl" if is_lead() else f"metrics.{jax.process_index()}.jsonl"
+            log = MetricsFile(self.out / name, after=int(state.step))
             try:
                 state, diverged = self._loop(state, log, checkpoints), False
             except _DivergedError:
@@ -160,7 +154,7 @@ class _Run:
         for windows in data.chunks(per_call, start=done, stop=config.steps):
             count = len(windows)
             whole = _pad(windows, per_call)
-            state, metrics = self.advance(
+            state, metrics = self.programs.advance(
                 config.schedule, state, to_devices(self.mesh, whole, 1), count
             )
             done += count
@@ -200,8 +194,7 @@ class _Run:
             "learning_rate": float(self.config.schedule.rate(done - 1, final)),
             "seconds": self.clock,
         }
-        if is_lead():
-            log.append(line)
+        log.append(line)
         if not np.isfinite(loss).all():
             raise _DivergedError
         if self.progress is not None:
@@ -219,15 +212,12 @@ class _Run:
             self.corpus, length=length, batch=1, tokens=self.config.heldout_tokens
         )[:, 0]
         rows = mesh.size * max(1, _HELDOUT_TOKENS_PER_DEVICE // length)
-        each = jax.jit(
-            jax.vmap(lambda params, w: next_token_loss(self.graph, params, w[None]), (None, 0)),
-            out_shardings=NamedSharding(mesh, jax.P()),
-        )
         losses = []
         for start in range(0, len(windows), rows):
             part = _pad(windows[start : start + rows], rows)
             mine = np.array_split(part, jax.process_count())[jax.process_index()]
-            losses.append(np.asarray(each(state.params, to_devices(mesh, mine, 0)), np.float64))
+            each = self.programs.heldout(state.params, to_devices(mesh, mine, 0))
+            losses.append(np.asarray(each, np.float64))
         return float(np.concatenate(losses)[: len(windows)].mean()), windows.size - len(windows)
 
 

@@ -11,7 +11,7 @@ from scaling_jax.training import RECIPES, train_ensemble
 from scaling_jax.training.model import build, next_token_loss
 from scaling_jax.training.step import advance, initial_state
 from tests.support import approx
-from tests.training.conftest import CONFIG
+from tests.training.conftest import CONFIG, SHAPE
 
 WINDOWS = jax.random.randint(jax.random.key(5), (3, 4, 65), 0, 256, dtype=jnp.int32)
 SARDANA = RECIPES["sardana"]
@@ -24,7 +24,7 @@ def after(config, count=3):
             graph, config.recipe, config.accumulate, config.schedule, state, WINDOWS, count
         )
     )
-    return step(initial_state(config, 0))
+    return step(initial_state(config.shape, config.options, config.recipe, 0))
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def test_fewer_steps_than_windows_leave_the_rest(plain):
 
 def test_lion_as_the_paper_states_it():
     """First step: p - rate (sign(gradient) + p), the weight decay equal to the rate."""
-    state = initial_state(CONFIG, 0)
+    state = initial_state(SHAPE, CONFIG.options, CONFIG.recipe, 0)
     graph, _ = build(CONFIG.shape, CONFIG.options, jax.random.key(0))
     gradient = jax.grad(lambda p: next_token_loss(graph, p, WINDOWS[0]))(state.params)
     moved, _ = after(CONFIG, count=1)

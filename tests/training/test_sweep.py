@@ -30,7 +30,9 @@ def test_the_papers_sweep_is_the_published_one():
     np.testing.assert_allclose(mine, theirs, rtol=6e-3)
     with (DATA / "sardana2024_runs.csv").open() as file:
         batches = {
-            f"{row['Model Name']}-{float(row['Tokens/Params']):g}": int(float(row["Batch Size"]))
+            f"{row['Model Name']}-{float(row['Tokens/Params']):g}": int(
+                float(row["Batch Size"])
+            )
             for row in csv.DictReader(file)
         }
     batches["150M-10000"] = 960  # footnote 3, against the file

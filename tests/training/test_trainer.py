@@ -41,7 +41,7 @@ def untimed(folder):
 
 def last_state(folder):
     checkpoints = Checkpoints(folder / "checkpoints")
-    shapes = jax.eval_shape(lambda: initial_state(CONFIG, 0))
+    shapes = jax.eval_shape(lambda: initial_state(SHAPE, CONFIG.options, CONFIG.recipe, 0))
     state = checkpoints.latest(abstract(shapes, state_shardings(make_mesh(), shapes)))
     checkpoints.close()
     return state
