@@ -184,7 +184,7 @@ def figure5(tables: Mapping[str, Columns], axes: Any = None) -> Any:
     for i, (ax, most) in enumerate(zip(axes, limits, strict=True)):
         _subset(ax, columns, most)
         upto = "all ratios" if np.isinf(most) else f"up to {most:g} tokens per parameter"
-        law = ", ".join(f"{k} = {table[name][i]:.3g}" for k, name in _SHOWN.items())
+        law = ", ".join(f"{k} = {round(table[name][i], 12):.3g}" for k, name in _SHOWN.items())
         ax.set_title(f"{upto}, {table['n_runs'][i]:g} runs\n{law}")
         ax.set(xscale="log", xlabel=_RATIO, ylabel=_LOSS)
     axes[-1].legend(title="parameters", ncols=3, loc="lower left")
