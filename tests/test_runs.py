@@ -1,13 +1,17 @@
 import csv
+import io
 import json
+from importlib import resources
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import scaling_jax.runs as runs_room
 from scaling_jax.runs import Runs, read_runs
 from tests.conftest import DATA
+from tests.support import approx
 
 HEADER = "params,tokens,loss"
 
@@ -192,3 +196,23 @@ def test_published_tables(name, count, column):
     assert len(runs) == count
     with path.open(newline="") as file:
         assert float(next(iter(csv.DictReader(file)))[column]) == runs.loss[0]
+
+
+def test_the_packaged_sweep_is_whole_and_says_where_it_comes_from():
+    table = resources.files("scaling_jax.runs") / "cpu47.csv"
+    rows = list(csv.DictReader(io.StringIO(table.read_text())))
+    assert len(rows) == len(runs_room.CPU47) == 47
+    assert {row["status"] for row in rows} == {"finished"}
+    assert len({row["corpus"] for row in rows}) == 1
+    assert all(float(row["epochs"]) <= 1 for row in rows)
+    assert {row["recipe"] for row in rows} == {"narrow"}
+    (check,) = runs_room.CPU47_CHECK.params
+    assert check not in runs_room.CPU47.params
+
+
+def test_more_data_helped_every_model_of_the_packaged_sweep():
+    runs = runs_room.CPU47
+    assert runs.tokens_per_param.max() == approx(10_000, rel=1e-3)
+    for params in np.unique(runs.params):
+        mine = runs.where(runs.params == params)
+        assert np.all(np.diff(mine.loss[np.argsort(mine.tokens)]) < 0)

@@ -18,6 +18,8 @@ SHAPE = TransformerShape(
 )  # fmt: skip
 PLAIN = ModelOptions()
 KEY = jax.random.key(0)
+logits = jax.jit(apply, static_argnums=0)
+loss = jax.jit(next_token_loss, static_argnums=0)
 TOKENS = jax.random.randint(jax.random.key(1), (2, 17), 0, 64, dtype=jnp.int32)
 
 
@@ -43,7 +45,7 @@ def test_no_position_sees_what_comes_later(positions):
 
         return embed(TOKENS)[0, where].sum()
 
-    gradient = jax.grad(loss_at)(jnp.ones((17,), jnp.float32), 8)
+    gradient = jax.jit(jax.grad(loss_at))(jnp.ones((17,), jnp.float32), 8)
     assert np.all(np.asarray(gradient[9:]) == 0.0)
     assert np.all(np.asarray(gradient[:9]) != 0.0)
 
@@ -97,7 +99,7 @@ def test_grouped_queries_are_multi_head_attention_with_shared_keys():
         block["attention"]["inputs"] = jnp.concatenate([q, spread(k), spread(v)], axis=1)
     assert jax.tree.map(jnp.shape, copied) == jax.tree.map(jnp.shape, params_many)
     np.testing.assert_allclose(
-        apply(graph, params, TOKENS), apply(graph_many, copied, TOKENS), atol=1e-5
+        logits(graph, params, TOKENS), logits(graph_many, copied, TOKENS), atol=1e-5
     )
 
 
@@ -137,10 +139,10 @@ def test_bfloat16_is_near_and_keeps_its_parameters_in_32_bit():
     graph, params = build(SHAPE, ModelOptions(dtype="bfloat16"), KEY)
     assert {leaf.dtype for leaf in jax.tree.leaves(params)} == {np.dtype("float32")}
     plain, _ = build(SHAPE, PLAIN, KEY)
-    exact = float(next_token_loss(plain, params, TOKENS))
+    exact = float(loss(plain, params, TOKENS))
     with jax.numpy_dtype_promotion("standard"):  # JAX's own attention adds a bias to scores
-        assert apply(graph, params, TOKENS).dtype == jnp.bfloat16
-        assert next_token_loss(graph, params, TOKENS) == approx(exact, rel=1e-2)
+        assert logits(graph, params, TOKENS).dtype == jnp.bfloat16
+        assert loss(graph, params, TOKENS) == approx(exact, rel=1e-2)
 
 
 def test_a_seed_draws_the_same_model_in_32_and_in_64_bit():
