@@ -1,6 +1,9 @@
 """How fast `fit` finds the global optimum, beside SciPy's L-BFGS-B in the same run.
 
-    python benchmarks/fit_speed.py
+    OPENBLAS_NUM_THREADS=1 python benchmarks/fit_speed.py
+
+(SciPy's small vectors gain nothing from a second thread of its linear algebra, and lose
+much by it when the machine has other work.)
 
 The opponent has analytic gradients, and the paper's 4,500 starts (a sample of them is timed
 and scaled) or, for the bootstrap, the full-data optimum to start from. Quality stands

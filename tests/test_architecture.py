@@ -67,9 +67,9 @@ def test_forbidden_imports():
 
 def test_heavy_libraries_stay_in_their_rooms():
     heavy = {
-        **dict.fromkeys(("flax", "grain", "orbax", "tokenizers"), {"training"}),
+        **{name: {"training"} for name in ("flax", "grain", "orbax", "tokenizers")},
         "matplotlib": {"plotting"},
-        **dict.fromkeys(("tyro", "rich"), {"cli"}),
+        **{name: {"cli"} for name in ("tyro", "rich")},
     }
     for room, name, path in imports():
         library = name.split(".")[0]

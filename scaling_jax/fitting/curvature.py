@@ -17,8 +17,8 @@ import numpy as np
 
 from scaling_jax._pytree import FRACTION, NON_NEGATIVE, POSITIVE, Domain
 from scaling_jax.fitting.charts import Chart, Design
-from scaling_jax.fitting.objective import Data, Objective, residuals
-from scaling_jax.fitting.optimum import scaled_residuals
+from scaling_jax.fitting.objective import Data, Objective
+from scaling_jax.fitting.optimum import residual_slopes, scaled_residuals
 from scaling_jax.fitting.power import PowerChart
 from scaling_jax.fitting.problem import Problem
 from scaling_jax.fitting.resampling import student_quantile
@@ -94,7 +94,7 @@ class Marginal(NamedTuple):
 def marginals(problem: Problem, theta: np.ndarray, noise: float) -> list[Marginal]:
     """Return each coefficient's standard error, from the curvature."""
     count, chart = len(problem.runs), problem.chart
-    rows = np.asarray(_jacobian(problem.objective, theta, problem.data))[:count]
+    rows = np.asarray(residual_slopes(problem.objective, theta, problem.data))[:count]
     fisher = (rows.T * problem.data.weight[:count]) @ rows
     sizes, vectors = np.linalg.eigh(fisher)
     # A direction that the runs do not see at all has a huge error, not none.
@@ -132,11 +132,6 @@ def _kernel_width(r: np.ndarray) -> float:
     """Return Silverman's width of a density estimate."""
     low, high = np.quantile(r, [0.25, 0.75])
     return 1.06 * min(r.std(), (high - low) / 1.349) * len(r) ** -0.2
-
-
-@functools.partial(jax.jit, static_argnames="objective")
-def _jacobian(objective: Objective, theta: Any, data: Data) -> jax.Array:
-    return jax.jacfwd(lambda t: residuals(objective, t, data))(theta)
 
 
 @functools.partial(jax.jit, static_argnames="chart")

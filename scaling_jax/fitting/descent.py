@@ -24,11 +24,12 @@ import numpy as np
 from scaling_jax.fitting.linear import solve_symmetric
 from scaling_jax.fitting.objective import Data, Model, Objective, model, value
 
-_NEWTON_LENGTHS = (1.0, 0.3, 0.05)
+# The short ones stop at the first kinks of Huber's function, which the Hessian does not see.
+_NEWTON_LENGTHS = (1.0, 0.3, 0.05, 0.005, 0.0005)
 _DAMPINGS = (0.1,)
 _TINY_DAMPING = 1e-11
 
-_SHRINK = 0.7
+_SHRINK = 0.5
 _MAX_STEPS = 150
 # Below this Newton decrement, relative to the objective, a whole Newton step is trusted
 # although rounding hides whether the objective falls; below the second it is over.
@@ -39,9 +40,12 @@ _CONVERGED = 1e-10
 # Half the square of a residual that is rounding error.
 _ROUNDING = 1e-30
 
-# Lanes in one call times runs: bounds the memory, and lets early finishers go.
-_BLOCK = 2**16
-_MOST_LANES = 32
+# Lanes in one call times runs: its arrays stay in the cache, and XLA leaves them undivided,
+# so that two blocks at a time keep two cores busier than one divided block.
+_BLOCK = 2**12
+_MOST_LANES = 16
+# A block stops when so small a share of its lanes, one in so many, is left moving.
+_PATIENCE = 4
 
 
 class Springs(NamedTuple):
@@ -78,11 +82,11 @@ class Ends(NamedTuple):
 
 
 class _State(NamedTuple):
-    theta: jax.Array
-    value: jax.Array
-    decrement: jax.Array
-    moving: jax.Array
-    step: jax.Array
+    theta: Any
+    value: Any
+    decrement: Any
+    moving: Any
+    step: Any
 
 
 Extra = Callable[[jax.Array], jax.Array]
@@ -97,33 +101,47 @@ def descend(
     extra: Extra | None = None,
 ) -> _State:
     """Return the end of one lane's descent; `extra(theta)` is added to the objective."""
+    infinity = jnp.full_like(delta, jnp.inf)
+    start = _State(theta, infinity, infinity, jnp.asarray(True), jnp.asarray(0))
+    return jax.lax.while_loop(
+        lambda state: state.moving,
+        lambda state: _advance(objective, state, data, delta, first_delta, extra),
+        start,
+    )
 
-    def total(theta: jax.Array, threshold: jax.Array) -> jax.Array:
+
+def _advance(
+    objective: Objective,
+    state: _State,
+    data: Data,
+    delta: jax.Array,
+    first_delta: jax.Array,
+    extra: Extra | None,
+) -> _State:
+    shrunk = first_delta * _SHRINK ** state.step.astype(first_delta.dtype)
+    # The comparison is false for an infinite delta: squared error.
+    threshold = jnp.where(shrunk > delta, shrunk, delta)
+
+    def total(theta: jax.Array) -> jax.Array:
         plain = value(objective, theta, data, threshold)
         return plain if extra is None else plain + extra(theta)
 
-    def body(state: _State) -> _State:
-        shrunk = first_delta * _SHRINK ** state.step.astype(first_delta.dtype)
-        # The comparison is false for an infinite delta: squared error.
-        threshold = jnp.where(shrunk > delta, shrunk, delta)
-        near = model(objective, state.theta, data, threshold)
-        if extra is not None:
-            bend = jax.hessian(extra)(state.theta)
-            gradient = near.gradient + jax.grad(extra)(state.theta)
-            near = Model(gradient, near.hessian + bend, near.gauss + bend)
-        steps = _steps(near)
-        trials = jnp.stack([state.theta, *(state.theta - step for step in steps)])
-        values = jax.vmap(total, in_axes=(0, None))(trials, threshold)
-        values = jnp.where(jnp.isfinite(values), values, jnp.inf)
-        return _next(state, trials, values, near.gradient @ steps[0], threshold <= delta)
-
-    def unfinished(state: _State) -> jax.Array:
-        resolved = state.value <= _ROUNDING * jnp.sum(data.weight)
-        return state.moving & ~resolved & (state.step < _MAX_STEPS)
-
-    infinity = jnp.full_like(delta, jnp.inf)
-    start = _State(theta, infinity, infinity, jnp.asarray(True), jnp.asarray(0))
-    return jax.lax.while_loop(unfinished, body, start)
+    near = model(objective, state.theta, data, threshold)
+    if extra is not None:
+        bend = jax.hessian(extra)(state.theta)
+        near = Model(
+            value=near.value + extra(state.theta),
+            gradient=near.gradient + jax.grad(extra)(state.theta),
+            hessian=near.hessian + bend,
+            gauss=near.gauss + bend,
+        )
+    steps = _steps(near)
+    trials = jnp.stack([state.theta, *(state.theta - step for step in steps)])
+    values = jnp.append(near.value, jax.vmap(total)(trials[1:]))
+    values = jnp.where(jnp.isfinite(values), values, jnp.inf)
+    new = _next(state, trials, values, near.gradient @ steps[0], threshold <= delta)
+    resolved = new.value <= _ROUNDING * jnp.sum(data.weight)
+    return new._replace(moving=new.moving & ~resolved & (new.step < _MAX_STEPS))
 
 
 def _steps(near: Model) -> list[jax.Array]:
@@ -160,16 +178,22 @@ def _next(
 
 
 @functools.partial(jax.jit, static_argnames="objective")
-def _descend_block(objective: Objective, lanes: Lanes, data: Data, delta: jax.Array) -> Ends:
-    def one(lane: Lanes) -> Ends:
-        own = data._replace(target=lane.target, weight=data.weight * lane.weight)
-        extra = _energy(objective, lane.springs, data)
-        end = descend(objective, lane.theta, own, delta, lane.first_delta, extra)
-        rounding = _ROUNDING * jnp.sum(own.weight)
-        small = (end.decrement <= _CONVERGED * end.value) | (end.value <= 100 * rounding)
-        return Ends(end.theta, end.value, small & jnp.all(jnp.isfinite(end.theta)))
+def _descend_block(
+    objective: Objective, lanes: Lanes, states: _State, data: Data, delta: Any, patience: Any
+) -> _State:
+    """Return the states when no more than `patience` lanes are left moving."""
 
-    return jax.vmap(one)(lanes)
+    def advance(lane: Lanes, state: _State) -> _State:
+        extra = _energy(objective, lane.springs, data)
+        own = data._replace(target=lane.target, weight=data.weight * lane.weight)
+        new = _advance(objective, state, own, delta, lane.first_delta, extra)
+        return jax.tree.map(functools.partial(jnp.where, state.moving), new, state)
+
+    return jax.lax.while_loop(
+        lambda states: jnp.sum(states.moving) > patience,
+        lambda states: jax.vmap(advance)(lanes, states),
+        states,
+    )
 
 
 def _energy(objective: Objective, spring: Springs | None, data: Data) -> Extra | None:
@@ -186,19 +210,34 @@ def _energy(objective: Objective, spring: Springs | None, data: Data) -> Extra |
 def descend_lanes(objective: Objective, lanes: Lanes, data: Data, delta: float) -> Ends:
     """Return where every lane ends, as NumPy arrays; call it under `jax.enable_x64(True)`.
 
-    Blocks of lanes share one compiled program and run on two threads.
+    Blocks of lanes share one compiled program and run on two threads. A block stops when
+    few of its lanes are left moving, and those go on together: no lane waits for another.
     """
-    runs, count = data.target.shape[0], lanes.theta.shape[0]
+    count, runs = lanes.weight.shape
     width = int(np.clip(_BLOCK // runs, 1, _MOST_LANES))
-
-    def block(first: int) -> Ends:
-        index = np.minimum(np.arange(first, first + width), count - 1)
-        own = jax.tree.map(lambda leaf: np.asarray(leaf)[index], lanes)
-        with jax.enable_x64(True):
-            ends = _descend_block(objective, own, data, jnp.asarray(delta, float))
-            return Ends(*(np.asarray(leaf) for leaf in ends))
-
-    starts = range(0, count, width)
+    infinity = np.full(count, np.inf)
+    states = _State(
+        theta=np.array(lanes.theta, float),
+        value=infinity,
+        decrement=infinity.copy(),
+        moving=np.ones(count, bool),
+        step=np.zeros(count, int),
+    )
+    left = np.arange(count)
     with ThreadPoolExecutor(max_workers=2) as pool:
-        ends = list(pool.map(block, starts))
-    return Ends(*(np.concatenate(leaves)[:count] for leaves in zip(*ends, strict=True)))
+        while left.size:
+
+            def block(first: int, left: np.ndarray = left) -> None:
+                index = left[np.minimum(np.arange(first, first + width), left.size - 1)]
+                own, start = jax.tree.map(lambda leaf: leaf[index], (lanes, states))
+                patience = width // _PATIENCE if left.size > width else 0
+                with jax.enable_x64(True):
+                    end = _descend_block(objective, own, start, data, delta, patience)
+                    for leaf, new in zip(states, end, strict=True):
+                        leaf[index] = np.asarray(new)
+
+            list(pool.map(block, range(0, left.size, width)))
+            left = left[states.moving[left]]
+    rounding = _ROUNDING * (lanes.weight @ data.weight)
+    small = (states.decrement <= _CONVERGED * states.value) | (states.value <= 100 * rounding)
+    return Ends(states.theta, states.value, small & np.isfinite(states.theta).all(axis=1))

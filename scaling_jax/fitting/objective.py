@@ -37,7 +37,8 @@ def huber(residual: jax.Array, delta: jax.Array | float) -> jax.Array:
 
     An infinite delta gives half the squared error.
     """
-    slope = jnp.clip(residual, -delta, delta)
+    # Not `clip`: XLA then evaluates the logarithm in the residual one number at a time.
+    slope = -jnp.minimum(-jnp.minimum(residual, delta), delta)
     return slope * (residual - slope / 2)
 
 
@@ -53,12 +54,13 @@ def residuals(objective: Objective, theta: jax.Array, data: Data) -> jax.Array:
 
 
 class Model(NamedTuple):
-    """F near theta: gradient [p], Hessian, and the Gauss-Newton matrix [p, p].
+    """F near theta: its value, gradient [p], Hessian, and the Gauss-Newton matrix [p, p].
 
     The Gauss-Newton matrix J^T W J weighs every run with psi(r) / r, so that it bounds the
     objective from above but for the curvature of the predictions.
     """
 
+    value: jax.Array
     gradient: jax.Array
     hessian: jax.Array
     gauss: jax.Array
@@ -77,6 +79,7 @@ def model(objective: Objective, theta: jax.Array, data: Data, delta: jax.Array) 
     else:
         bend = jax.hessian(lambda t: push @ predictions(objective, t, data.design))(theta)
     return Model(
+        value=jnp.sum(data.weight * huber(r, delta)),
         gradient=slopes @ force,
         hessian=(slopes * inside[None, :]) @ slopes.T + bend,
         gauss=(slopes * share[None, :]) @ slopes.T,

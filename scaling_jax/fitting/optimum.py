@@ -22,6 +22,9 @@ _MANY_RUNS = 2048
 _SAMPLE = 1024
 # The second of two descents to a neighbouring optimum sees so much more as small.
 _WIDER = 16.0
+# Objectives that differ by less than this share are as good as linear.
+_LINEAR = 1e-2
+_OFF_ZERO = 0.05
 _FINALISTS = 4
 # Objectives are the same within this share, or where residuals are as small as this.
 _SAME = 1e-6
@@ -82,20 +85,37 @@ def descend_again(
 ) -> np.ndarray:
     """Return the optima of other targets or weights, [lanes, n], starting from one optimum.
 
-    Each lane descends twice, from a narrow and from a wide first threshold: they rarely end
-    in different valleys, and then the lower one counts.
+    Where predictions are linear in theta the objective is convex, and its one valley is
+    found. Lanes that end too far away for that descend once more, from a wide first
+    threshold: the two rarely end in different valleys, and then the lower one counts.
     """
     count, narrow = len(target), warm_delta(problem, theta)
-    lanes = Lanes(
-        theta=np.broadcast_to(theta, (2 * count, len(theta))),
-        target=np.concatenate([target, target]),
-        weight=np.concatenate([weight, weight]),
-        first_delta=np.repeat([narrow, _WIDER * narrow], count),
-    )
+    # A coordinate at zero may be at its bound, where the objective is flat: off it.
+    start = np.where(np.abs(theta) < _OFF_ZERO, _OFF_ZERO, theta)
+    starts = np.broadcast_to(start, (count, len(theta)))
+    lanes = Lanes(starts, target, weight, first_delta=np.full(count, narrow))
     ends = descend_lanes(problem.objective, lanes, problem.data, problem.delta)
-    first, second = ends.theta[:count], ends.theta[count:]
-    lower = ends.objective[count:] < ends.objective[:count]
-    return np.where(lower[:, None], second, first)
+    linear = _linear_objectives(problem, start, ends.theta, lanes)
+    doubtful = np.flatnonzero(~(np.abs(linear - ends.objective) <= _LINEAR * ends.objective))
+    if doubtful.size:
+        lanes = jax.tree.map(lambda leaf: leaf[doubtful], lanes)
+        lanes = lanes._replace(first_delta=_WIDER * lanes.first_delta)
+        second = descend_lanes(problem.objective, lanes, problem.data, problem.delta)
+        lower = second.objective < ends.objective[doubtful]
+        ends.theta[doubtful[lower]] = second.theta[lower]
+    return ends.theta
+
+
+def _linear_objectives(
+    problem: Problem, start: np.ndarray, thetas: np.ndarray, lanes: Lanes
+) -> np.ndarray:
+    """Return what the lanes' objectives would be, were predictions linear from the start."""
+    data, delta = problem.data, problem.delta
+    moved = (thetas - start) @ np.asarray(residual_slopes(problem.objective, start, data)).T
+    r = np.asarray(_residuals(problem.objective, start, data)) + moved
+    r += data.precision * (data.target - lanes.target)
+    slope = np.clip(r, -delta, delta)
+    return np.einsum("ln,ln,n->l", lanes.weight, slope * (r - slope / 2), data.weight)
 
 
 def warm_delta(problem: Problem, theta: np.ndarray) -> float:
@@ -113,6 +133,12 @@ def scaled_residuals(problem: Problem, theta: np.ndarray) -> np.ndarray:
 @functools.partial(jax.jit, static_argnames="objective")
 def _residuals(objective: Objective, theta: Any, data: Data) -> jax.Array:
     return residuals(objective, theta, data)
+
+
+@functools.partial(jax.jit, static_argnames="objective")
+def residual_slopes(objective: Objective, theta: Any, data: Data) -> jax.Array:
+    """Return the derivatives of the scaled residuals, [n, p]."""
+    return jax.jacfwd(lambda t: residuals(objective, t, data))(theta)
 
 
 def _sample(problem: Problem) -> Data:

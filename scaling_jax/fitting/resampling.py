@@ -16,6 +16,7 @@ Source of the corrections: Davison and Hinkley, "Bootstrap Methods and their App
 (1997), sections 3.4 and 6.2; Student's quantile by Abramowitz and Stegun, 26.7.5.
 """
 
+import functools
 import math
 from statistics import NormalDist
 from typing import Any, Literal
@@ -23,11 +24,13 @@ from typing import Any, Literal
 import jax
 import numpy as np
 
+from scaling_jax.fitting.charts import Chart, Design
 from scaling_jax.fitting.optimum import descend_again, scaled_residuals
 from scaling_jax.fitting.problem import Problem, pad
 from scaling_jax.laws import Law
 
 _LEVEL = 0.95
+_LAWS = 256  # in one call
 
 Resample = Literal["residuals", "runs"]
 
@@ -48,9 +51,20 @@ def resampled_laws(
     else:
         weight = _resampled_weights(problem, groups, rng, count)
         target = np.broadcast_to(problem.data.target, weight.shape)
-    thetas = descend_again(problem, theta, target, weight)
-    laws = jax.vmap(lambda t: problem.chart.law(t, problem.data.design))(thetas)
-    return jax.tree.map(np.asarray, laws)
+    return _stacked_laws(problem, descend_again(problem, theta, target, weight))
+
+
+def _stacked_laws(problem: Problem, thetas: np.ndarray) -> Law:
+    """Return the laws at many points, from one program for any number of them."""
+    count = len(thetas)
+    rows = np.minimum(np.arange(-(-count // _LAWS) * _LAWS), count - 1).reshape(-1, _LAWS)
+    blocks = [_laws(problem.chart, thetas[row], problem.data.design) for row in rows]
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves)[:count], *blocks)
+
+
+@functools.partial(jax.jit, static_argnames="chart")
+def _laws(chart: Chart, thetas: Any, design: Design) -> Law:
+    return jax.vmap(lambda theta: chart.law(theta, design))(thetas)
 
 
 def _correction(problem: Problem, groups: int) -> float:
@@ -86,7 +100,9 @@ def _resampled_weights(
     problem: Problem, groups: np.ndarray, rng: np.random.Generator, count: int
 ) -> np.ndarray:
     number = int(groups.max()) + 1
-    drawn = rng.multinomial(number, np.full(number, 1 / number), count)
+    # Which group, in places of its resample: counting them is faster than multinomial draws.
+    places = rng.integers(number, size=(count, number)) + number * np.arange(count)[:, None]
+    drawn = np.bincount(places.ravel(), minlength=count * number).reshape(count, number)
     return pad(drawn[:, groups].astype(float), 0.0, len(problem.data.target))
 
 
