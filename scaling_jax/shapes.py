@@ -30,7 +30,7 @@ class TransformerShape(Record):
         >>> shape = TransformerShape(
         ...     d_model=768, layers=12, heads=12, kv_heads=3, d_ff=3072, vocab_size=100_352)
         >>> shape.params, shape.non_embedding_params
-        (151400448, 74330112)
+        (151407360, 74337024)
     """
 
     d_model: Any
@@ -175,7 +175,7 @@ def shape_for(
     Example:
         >>> shape = shape_for(2.5e9)
         >>> shape.d_model, shape.layers, shape.heads, shape.kv_heads, shape.params
-        (2560, 32, 20, 5, 2459217920)
+        (2560, 33, 20, 5, 2527895040)
     """
     if not 0 < params < math.inf:
         raise ValueError(f"params is {params}; it must be a positive number")
