@@ -33,7 +33,8 @@ class ModelOptions:
         dtype: of activations and matrix products; parameters stay float32.
         remat: recompute each layer's activations in the backward pass.
         attention: what `jax.nn.dot_product_attention` runs on: "xla" anywhere, "cudnn" (flash
-            attention, which needs bfloat16) on GPU, or None to let it choose.
+            attention, which needs bfloat16) on GPU. None lets it choose, but on CPU takes our
+            own, which is faster there.
     """
 
     positions: Literal["alibi", "rotary"] = "alibi"
@@ -83,17 +84,20 @@ class Attention(nnx.Module):
     def __call__(self, x_BxTxD: jax.Array, bias_1xHxTxT: jax.Array | None) -> jax.Array:
         shape, (batch, length, _) = self.shape, x_BxTxD.shape
         edges = [shape.d_model, shape.d_model + shape.kv_dim]
-        parts = jnp.split(_times(x_BxTxD, self.inputs), edges, axis=-1)
+        parts = jnp.split(_times(x_BxTxD, self.inputs[...]), edges, axis=-1)
         q_BxTxHxK, k_BxTxGxK, v_BxTxGxK = (
             part.reshape(batch, length, -1, shape.head_dim) for part in parts
         )
         if self.options.positions == "rotary":
             q_BxTxHxK, k_BxTxGxK = _rotate(q_BxTxHxK), _rotate(k_BxTxGxK)
-        mixed_BxTxHxK = jax.nn.dot_product_attention(
-            q_BxTxHxK, k_BxTxGxK, v_BxTxGxK,
-            bias=bias_1xHxTxT, is_causal=True, implementation=self.options.attention,
-        )  # fmt: skip
-        return _times(mixed_BxTxHxK.reshape(batch, length, -1), self.output)
+        if self.options.attention is None and jax.default_backend() == "cpu":
+            mixed_BxTxHxK = _attend_on_cpu(q_BxTxHxK, k_BxTxGxK, v_BxTxGxK, bias_1xHxTxT)
+        else:
+            mixed_BxTxHxK = jax.nn.dot_product_attention(
+                q_BxTxHxK, k_BxTxGxK, v_BxTxGxK,
+                bias=bias_1xHxTxT, is_causal=True, implementation=self.options.attention,
+            )  # fmt: skip
+        return _times(mixed_BxTxHxK.reshape(batch, length, -1), self.output[...])
 
 
 class Mlp(nnx.Module):
@@ -102,16 +106,15 @@ class Mlp(nnx.Module):
     def __init__(self, shape: TransformerShape, *, rngs: nnx.Rngs) -> None:
         self.gated = shape.gated
         self.inputs = _matrix(rngs, shape.d_model, shape.d_ff * (2 if shape.gated else 1))
-        self.output = _matrix(rngs, shape.d_ff, shape.d_model, depth=shape.layers)
+        output_FxD = _matrix(rngs, shape.d_ff, shape.d_model, depth=shape.layers)
+        # Transposed: a CPU multiplies faster for the gradient of a wide matrix than a tall one.
+        self.output = nnx.Param(output_FxD[...].T)
 
     def __call__(self, x_BxTxD: jax.Array) -> jax.Array:
-        hidden = _times(x_BxTxD, self.inputs)
-        if self.gated:
-            gate, value = jnp.split(hidden, 2, axis=-1)
-            hidden = jax.nn.silu(gate) * value
-        else:
-            hidden = jax.nn.gelu(hidden)
-        return _times(hidden, self.output)
+        hidden = _times(x_BxTxD, self.inputs[...])
+        # Computed again in the backward pass, which costs less than to keep it.
+        hidden = jax.checkpoint(_swiglu if self.gated else jax.nn.gelu)(hidden)
+        return _times(hidden, self.output[...].T)
 
 
 class Block(nnx.Module):
@@ -156,7 +159,7 @@ class Transformer(nnx.Module):
             layer = jax.checkpoint(block) if self.options.remat else block
             x_BxTxD = layer(x_BxTxD, bias_1xHxTxT)
         head_VxD = self.embedding if self.shape.tied else self.head
-        return self.norm(x_BxTxD) @ head_VxD[...].astype(x_BxTxD.dtype).T
+        return _times(self.norm(x_BxTxD), head_VxD[...].T)
 
 
 def build(
@@ -202,8 +205,50 @@ def _matrix(
     return nnx.Param(scale * jax.random.normal(rngs.params(), size, jnp.float32))
 
 
-def _times(x: jax.Array, matrix: nnx.Param) -> jax.Array:
-    return x @ matrix[...].astype(x.dtype)
+def _swiglu(hidden: jax.Array) -> jax.Array:
+    gate, value = jnp.split(hidden, 2, axis=-1)
+    return jax.nn.silu(gate) * value
+
+
+def _times(x: jax.Array, matrix: jax.Array) -> jax.Array:
+    """Return x @ matrix, as one product of two matrices.
+
+    Flat, because XLA's CPU code transposes whole activations for the gradient of a matrix that
+    is summed over two axes, batch and positions.
+    """
+    flat = x.reshape(-1, x.shape[-1]) @ matrix.astype(x.dtype)
+    return flat.reshape(*x.shape[:-1], -1)
+
+
+def _attend_on_cpu(
+    q_BxTxHxK: jax.Array,
+    k_BxTxGxK: jax.Array,
+    v_BxTxGxK: jax.Array,
+    bias_1xHxTxT: jax.Array | None,
+) -> jax.Array:
+    """Return what `jax.nn.dot_product_attention` does, causal, in the order that suits a CPU.
+
+    N = B · G products of the R = H/G · T queries that share a head of keys. Keys and values lie
+    transposed, so that no gradient needs a transposed score, and the weights are normalised
+    after they met the values: those sums are over head size, not over length.
+    """
+    (batch, length, heads, size), groups = q_BxTxHxK.shape, k_BxTxGxK.shape[2]
+    q_NxRxK = jnp.swapaxes(q_BxTxHxK, 1, 2).reshape(batch * groups, -1, size)
+    k_NxKxT, v_NxKxT = (
+        jnp.transpose(each, (0, 2, 3, 1)).reshape(batch * groups, size, length)
+        for each in (k_BxTxGxK, v_BxTxGxK)
+    )
+    behind_1x1xTxT = jnp.tri(length, dtype=bool)[None, None]
+    bias = jnp.where(behind_1x1xTxT, 0.0 if bias_1xHxTxT is None else bias_1xHxTxT, -jnp.inf)
+    q_NxRxK /= math.sqrt(size)
+    score = jnp.matmul(q_NxRxK, k_NxKxT, preferred_element_type=jnp.float32)
+    score = score.reshape(batch, heads, length, length) + bias
+    score_NxRxT = score.reshape(batch * groups, -1, length)
+    top_NxRx1 = jax.lax.stop_gradient(jnp.max(score_NxRxT, axis=-1, keepdims=True))
+    weight_NxRxT = jnp.exp(score_NxRxT - top_NxRx1)
+    mixed_NxRxK = jnp.einsum("nrt,nkt->nrk", weight_NxRxT.astype(v_NxKxT.dtype), v_NxKxT)
+    mixed_NxRxK /= jnp.sum(weight_NxRxT, axis=-1, keepdims=True).astype(v_NxKxT.dtype)
+    return jnp.swapaxes(mixed_NxRxK.reshape(batch, heads, length, size), 1, 2)
 
 
 def _alibi(heads: int, length: int, dtype: Any) -> jax.Array:
