@@ -9,9 +9,10 @@ from pathlib import Path
 import jax
 import numpy as np
 
-jax.config.update("jax_enable_x64", True)
 import scaling_jax as sj
 from scaling_jax.plotting import paper_runs
+
+jax.config.update("jax_enable_x64", True)
 
 FIGURES = Path(__file__).parent / "figures"
 TYPICAL = 110.0  # runs are whole batches: 100 tokens/param is 100.02
@@ -33,7 +34,7 @@ def signed_errors(runs: sj.Runs, law: sj.Law) -> None:
 def main() -> None:
     runs = sj.runs.CPU47
     typical = runs.select(max_tokens_per_param=TYPICAL)
-    print(f"{'runs':>18} {'n':>3} {'E':>6} {'A':>7} {'alpha':>6} {'B':>7} {'beta':>6} {'error':>6}")
+    print(f"{'runs':>18}   n      E       A  alpha       B   beta  error")
     fits = {}
     for name, table, family in (
         ("all ratios", runs, sj.Chinchilla),
@@ -58,7 +59,8 @@ def main() -> None:
         print(f"\n- {warning}", end="")
 
     check = sj.runs.CPU47_CHECK
-    print(f"\n\none more run, planned: {check.params[0]:,.0f} params, {check.tokens[0]:,.0f} tokens")
+    size = f"{check.params[0]:,.0f} params, {check.tokens[0]:,.0f} tokens"
+    print(f"\n\none more run, planned: {size}")
     for name, each in fits.items():
         predicted = float(each.law(check.params[0], check.tokens[0]))
         print(f"{name:>18}: predicted {predicted:.4f}, trained {check.loss[0]:.4f}, "

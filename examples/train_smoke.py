@@ -10,6 +10,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
+from matplotlib.figure import Figure
 
 import scaling_jax as sj
 from scaling_jax.training import SWEEPS
@@ -20,8 +21,6 @@ FIGURES = Path(__file__).parent / "figures"
 
 def draw(folder: Path) -> None:
     """Draw the training loss of every run against its tokens."""
-    from matplotlib.figure import Figure
-
     ax = Figure(figsize=(7, 4.5), layout="constrained").subplots()
     for run in SWEEPS["smoke"].runs():
         lines = read_metrics(folder / run.name / "metrics.jsonl")

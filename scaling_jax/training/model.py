@@ -228,6 +228,23 @@ def _attend_on_cpu(
 ) -> jax.Array:
     """Return what `jax.nn.dot_product_attention` does, causal, in the order that suits a CPU.
 
+    XLA multiplies a batch of matrices on one core, but parts of the batch side by side.
+    """
+    # A batch that is spread over devices is in parts already.
+    parts = math.gcd(q_BxTxHxK.shape[0], 4) if jax.device_count() == 1 else 1
+    split = (jnp.split(each, parts) for each in (q_BxTxHxK, k_BxTxGxK, v_BxTxGxK))
+    mixed = [_mixed(q, k, v, bias_1xHxTxT) for q, k, v in zip(*split, strict=True)]
+    return jnp.concatenate(mixed)
+
+
+def _mixed(
+    q_BxTxHxK: jax.Array,
+    k_BxTxGxK: jax.Array,
+    v_BxTxGxK: jax.Array,
+    bias_1xHxTxT: jax.Array | None,
+) -> jax.Array:
+    """Return for each query the mean of the values, weighted by softmax(q k + bias).
+
     N = B · G products of the R = H/G · T queries that share a head of keys. Keys and values lie
     transposed, so that no gradient needs a transposed score, and the weights are normalised
     after they met the values: those sums are over head size, not over length.
