@@ -2,7 +2,8 @@
 
 Written in Flax NNX and used as a functional core: `init` and `Transformer` are split into a
 static graph and a pytree of parameters once, and everything downstream is a plain function
-of that pytree. Shape suffixes:
+of that pytree. Each part has a named scope, by which a profile tells them apart. Shape
+suffixes:
 
     B batch   T positions   D width   H query heads   G key-value heads   K head size
     F MLP width   V vocabulary
@@ -62,6 +63,7 @@ class Norm(nnx.Module):
     def __init__(self, d_model: int) -> None:
         self.scale = nnx.Param(jnp.ones((d_model,), jnp.float32))
 
+    @jax.named_scope("norm")
     def __call__(self, x_BxTxD: jax.Array) -> jax.Array:
         x = x_BxTxD.astype(jnp.float32)
         power = jnp.mean(jnp.square(x), axis=-1, keepdims=True)
@@ -81,6 +83,7 @@ class Attention(nnx.Module):
         self.inputs = _matrix(rngs, shape.d_model, shape.d_model + 2 * shape.kv_dim)
         self.output = _matrix(rngs, shape.d_model, shape.d_model, depth=shape.layers)
 
+    @jax.named_scope("projections")
     def __call__(self, x_BxTxD: jax.Array, bias_1xHxTxT: jax.Array | None) -> jax.Array:
         shape, (batch, length, _) = self.shape, x_BxTxD.shape
         edges = [shape.d_model, shape.d_model + shape.kv_dim]
@@ -90,14 +93,24 @@ class Attention(nnx.Module):
         )
         if self.options.positions == "rotary":
             q_BxTxHxK, k_BxTxGxK = _rotate(q_BxTxHxK), _rotate(k_BxTxGxK)
-        if self.options.attention is None and jax.default_backend() == "cpu":
-            mixed_BxTxHxK = _attend_on_cpu(q_BxTxHxK, k_BxTxGxK, v_BxTxGxK, bias_1xHxTxT)
-        else:
-            mixed_BxTxHxK = jax.nn.dot_product_attention(
-                q_BxTxHxK, k_BxTxGxK, v_BxTxGxK,
-                bias=bias_1xHxTxT, is_causal=True, implementation=self.options.attention,
-            )  # fmt: skip
+        mixed_BxTxHxK = self.attend(q_BxTxHxK, k_BxTxGxK, v_BxTxGxK, bias_1xHxTxT)
         return _times(mixed_BxTxHxK.reshape(batch, length, -1), self.output[...])
+
+    @jax.named_scope("attention")
+    def attend(
+        self,
+        q_BxTxHxK: jax.Array,
+        k_BxTxGxK: jax.Array,
+        v_BxTxGxK: jax.Array,
+        bias_1xHxTxT: jax.Array | None,
+    ) -> jax.Array:
+        """Return for each query the mean of the values up to it, weighted by softmax."""
+        if self.options.attention is None and jax.default_backend() == "cpu":
+            return _attend_on_cpu(q_BxTxHxK, k_BxTxGxK, v_BxTxGxK, bias_1xHxTxT)
+        return jax.nn.dot_product_attention(
+            q_BxTxHxK, k_BxTxGxK, v_BxTxGxK,
+            bias=bias_1xHxTxT, is_causal=True, implementation=self.options.attention,
+        )  # fmt: skip
 
 
 class Mlp(nnx.Module):
@@ -110,10 +123,12 @@ class Mlp(nnx.Module):
         # Transposed: a CPU multiplies faster for the gradient of a wide matrix than a tall one.
         self.output = nnx.Param(output_FxD[...].T)
 
+    @jax.named_scope("mlp")
     def __call__(self, x_BxTxD: jax.Array) -> jax.Array:
         hidden = _times(x_BxTxD, self.inputs[...])
-        # Computed again in the backward pass, which costs less than to keep it.
-        hidden = jax.checkpoint(_swiglu if self.gated else jax.nn.gelu)(hidden)
+        with jax.named_scope("activation"):
+            # Computed again in the backward pass, which costs less than to keep it.
+            hidden = jax.checkpoint(_swiglu if self.gated else jax.nn.gelu)(hidden)
         return _times(hidden, self.output[...].T)
 
 
@@ -127,6 +142,7 @@ class Block(nnx.Module):
         self.attention = Attention(shape, options, rngs=rngs)
         self.mlp = Mlp(shape, rngs=rngs)
 
+    @jax.named_scope("block")
     def __call__(self, x_BxTxD: jax.Array, bias_1xHxTxT: jax.Array | None) -> jax.Array:
         x_BxTxD += self.attention(self.norm_attention(x_BxTxD), bias_1xHxTxT)
         return x_BxTxD + self.mlp(self.norm_mlp(x_BxTxD))
@@ -183,6 +199,7 @@ def apply(
     return nnx.merge(graph, params)(tokens_BxT)
 
 
+@jax.named_scope("loss")
 def next_token_loss(
     graph: "nnx.GraphDef[Transformer]", params: Params, windows_BxT1: jax.Array
 ) -> jax.Array:
@@ -228,44 +245,47 @@ def _attend_on_cpu(
 ) -> jax.Array:
     """Return what `jax.nn.dot_product_attention` does, causal, in the order that suits a CPU.
 
-    XLA multiplies a batch of matrices on one core, but parts of the batch side by side.
+    XLA multiplies a batch of matrices on one core, but several batches side by side: so there
+    are four blocks of queries, each with the keys up to its last.
     """
-    # A batch that is spread over devices is in parts already.
-    parts = math.gcd(q_BxTxHxK.shape[0], 4) if jax.device_count() == 1 else 1
-    split = (jnp.split(each, parts) for each in (q_BxTxHxK, k_BxTxGxK, v_BxTxGxK))
-    mixed = [_mixed(q, k, v, bias_1xHxTxT) for q, k, v in zip(*split, strict=True)]
-    return jnp.concatenate(mixed)
+    length, mixed = q_BxTxHxK.shape[1], []
+    step = math.ceil(length / 4)
+    for start in range(0, length, step):
+        mine, seen = slice(start, start + step), slice(start + step)
+        bias = None if bias_1xHxTxT is None else bias_1xHxTxT[:, :, mine, seen]
+        mixed.append(_mixed(q_BxTxHxK[:, mine], k_BxTxGxK[:, seen], v_BxTxGxK[:, seen], bias))
+    return jnp.concatenate(mixed, axis=1)
 
 
 def _mixed(
-    q_BxTxHxK: jax.Array,
+    q_BxSxHxK: jax.Array,
     k_BxTxGxK: jax.Array,
     v_BxTxGxK: jax.Array,
-    bias_1xHxTxT: jax.Array | None,
+    bias_1xHxSxT: jax.Array | None,
 ) -> jax.Array:
-    """Return for each query the mean of the values, weighted by softmax(q k + bias).
+    """Return for each of the last S <= T positions the values it sees, weighted by softmax.
 
-    N = B · G products of the R = H/G · T queries that share a head of keys. Keys and values lie
+    N = B · G products of the R = H/G · S queries that share a head of keys. Keys and values lie
     transposed, so that no gradient needs a transposed score, and the weights are normalised
     after they met the values: those sums are over head size, not over length.
     """
-    (batch, length, heads, size), groups = q_BxTxHxK.shape, k_BxTxGxK.shape[2]
-    q_NxRxK = jnp.swapaxes(q_BxTxHxK, 1, 2).reshape(batch * groups, -1, size)
+    (batch, queries, heads, size), (_, length, groups, _) = q_BxSxHxK.shape, k_BxTxGxK.shape
+    q_NxRxK = jnp.swapaxes(q_BxSxHxK, 1, 2).reshape(batch * groups, -1, size)
+    q_NxRxK /= math.sqrt(size)
     k_NxKxT, v_NxKxT = (
         jnp.transpose(each, (0, 2, 3, 1)).reshape(batch * groups, size, length)
         for each in (k_BxTxGxK, v_BxTxGxK)
     )
-    behind_1x1xTxT = jnp.tri(length, dtype=bool)[None, None]
-    bias = jnp.where(behind_1x1xTxT, 0.0 if bias_1xHxTxT is None else bias_1xHxTxT, -jnp.inf)
-    q_NxRxK /= math.sqrt(size)
+    behind_1x1xSxT = jnp.tri(queries, length, length - queries, dtype=bool)[None, None]
+    bias = jnp.where(behind_1x1xSxT, 0.0 if bias_1xHxSxT is None else bias_1xHxSxT, -jnp.inf)
     score = jnp.matmul(q_NxRxK, k_NxKxT, preferred_element_type=jnp.float32)
-    score = score.reshape(batch, heads, length, length) + bias
+    score = score.reshape(batch, heads, queries, length) + bias
     score_NxRxT = score.reshape(batch * groups, -1, length)
     top_NxRx1 = jax.lax.stop_gradient(jnp.max(score_NxRxT, axis=-1, keepdims=True))
     weight_NxRxT = jnp.exp(score_NxRxT - top_NxRx1)
     mixed_NxRxK = jnp.einsum("nrt,nkt->nrk", weight_NxRxT.astype(v_NxKxT.dtype), v_NxKxT)
     mixed_NxRxK /= jnp.sum(weight_NxRxT, axis=-1, keepdims=True).astype(v_NxKxT.dtype)
-    return jnp.swapaxes(mixed_NxRxK.reshape(batch, heads, length, size), 1, 2)
+    return jnp.swapaxes(mixed_NxRxK.reshape(batch, heads, queries, size), 1, 2)
 
 
 def _alibi(heads: int, length: int, dtype: Any) -> jax.Array:

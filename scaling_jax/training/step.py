@@ -74,10 +74,12 @@ def advance(
         loss, grad = _accumulated(
             loss_and_grad, state.params, windows_SxBxT1[index], accumulate
         )
-        updates, moments = optimizer.update(grad, state.moments, state.params)
+        with jax.named_scope("optimizer"):
+            updates, moments = optimizer.update(grad, state.moments, state.params)
+            params = optax.apply_updates(state.params, updates)
         after = State(
             step=state.step + 1,
-            params=optax.apply_updates(state.params, updates),
+            params=params,
             moments=moments,
             recent=jnp.concatenate([state.recent[1:], loss[None]]),
         )
