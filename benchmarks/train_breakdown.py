@@ -71,7 +71,7 @@ def shared(operations: Iterable[Event]) -> dict[str, float]:
         for edge in ((start, 1, op), (end, -1, op))
     )
     running: collections.Counter[str] = collections.Counter()
-    total: collections.Counter[str] = collections.Counter()
+    total: dict[str, float] = collections.defaultdict(float)
     before = 0.0
     for now, change, op in edges:
         for each, count in running.items():
@@ -103,7 +103,8 @@ def measure(config: RunConfig) -> tuple[float, dict[str, float]]:
     size = (STEPS, config.batch, LENGTH + 1)
     windows = np.random.default_rng(0).integers(0, 256, size, dtype=np.int32)
     batch, state = to_devices(mesh, windows, 1), made.start(config.seed)
-    program = made.advance.lower(config.schedule, state, batch, STEPS).compile()
+    lowered = made.advance.lower(config.schedule, state, batch, STEPS)  # pyright: ignore
+    program = lowered.compile()
 
     def call() -> float:
         nonlocal state
@@ -123,7 +124,8 @@ def measure(config: RunConfig) -> tuple[float, dict[str, float]]:
     seconds, operations = min(profiles, key=lambda profile: profile[0])
     if seconds > 1.1 * min(calls):
         print("the profiler slowed the next size, or the machine was busy: trust no share")
-    owner, spent = owners(program.as_text()), collections.Counter({DISPATCH: seconds})
+    owner = owners(program.as_text())
+    spent = collections.defaultdict(float, {DISPATCH: seconds})
     for op, nanoseconds in operations.items():
         part = owner.get(op, DISPATCH)
         spent[part] += nanoseconds / 1e9 / STEPS
