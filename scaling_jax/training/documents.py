@@ -118,17 +118,17 @@ def _json_lines(path: Path) -> Iterator[str]:
 
 def _dataset(path: Path) -> Iterator[str]:
     try:
-        import datasets  # pyright: ignore[reportMissingImports]  # noqa: PLC0415  # optional
+        import datasets  # noqa: PLC0415  # optional
     except ImportError:
         raise ImportError(
             f"{path} is a Hugging Face data set; reading it needs the library datasets: "
-            f"pip install datasets"
+            f"pip install 'scaling-jax[huggingface]'"
         ) from None
     loaded = datasets.load_from_disk(str(path))
     if isinstance(loaded, dict):
         if "train" not in loaded:
             raise ValueError(
-                f"{path} has the splits {', '.join(loaded)}; it must have one called 'train', "
+                f"{path} has the splits {', '.join(map(str, loaded))}; it must have one called 'train', "
                 f"or be the folder of one split"
             )
         loaded = loaded["train"]

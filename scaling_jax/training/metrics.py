@@ -1,6 +1,7 @@
 """Metrics of a run as JSON lines: one line a call, no gaps and no doubles after a resume."""
 
 import json
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -18,14 +19,14 @@ class MetricsFile:
             scratch.write_text("".join(map(_line, kept)), encoding="utf-8")
             scratch.replace(path)
         self.seconds = kept[-1]["seconds"] if kept else 0.0
-        self._file = path.open("a", encoding="utf-8")
+        self._file = path.open("a", encoding="utf-8", buffering=1)  # whoever looks on sees it
 
     def append(self, line: dict[str, Any]) -> None:
         """Write one line."""
         self._file.write(_line(line))
 
     def flush(self) -> None:
-        """Make what was written survive a kill; call it before a checkpoint is committed."""
+        """Make what was written outlive the machine; call it before committing a checkpoint."""
         self._file.flush()
         os.fsync(self._file.fileno())
 
@@ -47,5 +48,13 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
     return lines
 
 
+def strict(content: dict[str, Any]) -> dict[str, Any]:
+    """Return the content with None, JSON's null, for floats that JSON has no word for."""
+    return {
+        key: None if isinstance(value, float) and not math.isfinite(value) else value
+        for key, value in content.items()
+    }
+
+
 def _line(content: dict[str, Any]) -> str:
-    return json.dumps(content) + "\n"
+    return json.dumps(strict(content), allow_nan=False) + "\n"

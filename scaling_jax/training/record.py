@@ -3,11 +3,13 @@
 import dataclasses
 import importlib.metadata
 import json
+import math
 from pathlib import Path
 from typing import Any, Literal
 
 from scaling_jax.training.config import RunConfig
 from scaling_jax.training.corpus import Corpus
+from scaling_jax.training.metrics import strict
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -66,7 +68,8 @@ class RunRecord:
     def write(self, path: Path) -> None:
         """Write the record as JSON, whole or not at all."""
         scratch = path.with_suffix(".tmp")
-        scratch.write_text(json.dumps(dataclasses.asdict(self), indent=2) + "\n", "utf-8")
+        content = strict(dataclasses.asdict(self))
+        scratch.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", "utf-8")
         scratch.replace(path)
 
     @classmethod
@@ -77,9 +80,15 @@ class RunRecord:
             ValueError: the file is no record.
         """
         try:
-            return cls(**json.loads(path.read_text("utf-8")))
+            record = cls(**json.loads(path.read_text("utf-8")))
         except (json.JSONDecodeError, TypeError) as error:
             raise ValueError(f"{path} is not the record of a run ({error})") from error
+        unknown = {
+            field.name: math.nan
+            for field in dataclasses.fields(cls)
+            if field.type is float and getattr(record, field.name) is None
+        }
+        return dataclasses.replace(record, **unknown)
 
 
 def facts(config: RunConfig, corpus: Corpus) -> dict[str, Any]:

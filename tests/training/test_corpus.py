@@ -281,6 +281,26 @@ def test_the_slower_of_two_processes_takes_the_corpus_of_the_faster(folder, tmp_
     assert not list(tmp_path.glob(".corpus*"))
 
 
+def test_a_data_set_is_a_corpus_of_its_texts(tmp_path):
+    """Of one split, or of the split `train` of several; read offline, in order."""
+    datasets = pytest.importorskip("datasets")
+    texts = ["first ä", "second", "third"]
+    split = datasets.Dataset.from_dict({"text": texts, "label": [0, 1, 2]})
+    split.save_to_disk(tmp_path / "split")
+    other = datasets.Dataset.from_dict({"text": ["held out elsewhere"]})
+    datasets.DatasetDict(train=split, test=other).save_to_disk(tmp_path / "splits")
+    for name in ("split", "splits"):
+        assert list(documents(tmp_path / name, Counter())) == texts
+    datasets.DatasetDict(test=other).save_to_disk(tmp_path / "no_train")
+    with pytest.raises(
+        ValueError, match="has the splits test; it must have one called 'train'"
+    ):
+        list(documents(tmp_path / "no_train", Counter()))
+    datasets.Dataset.from_dict({"text": ["one", None]}).save_to_disk(tmp_path / "holes")
+    with pytest.raises(ValueError, match="holes, row 2 has no text"):
+        list(documents(tmp_path / "holes", Counter()))
+
+
 def test_a_data_set_needs_its_library(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets", None)
     (tmp_path / "set").mkdir()
