@@ -128,8 +128,8 @@ def _dataset(path: Path) -> Iterator[str]:
     if isinstance(loaded, dict):
         if "train" not in loaded:
             raise ValueError(
-                f"{path} has the splits {', '.join(map(str, loaded))}; it must have one called 'train', "
-                f"or be the folder of one split"
+                f"{path} has the splits {', '.join(map(str, loaded))}; it must have one called "
+                f"'train', or be the folder of one split"
             )
         loaded = loaded["train"]
     for row, record in enumerate(loaded.select_columns("text"), 1):
