@@ -29,13 +29,28 @@ class Chart(abc.ABC):
     size: int
     exponents: tuple[str, ...]  # the coefficients that set how the law extrapolates
 
-    @abc.abstractmethod
     def log_loss(self, theta: jax.Array, design: Design) -> jax.Array:
         """Return log L at every point of the design."""
+        return self.log_loss_at(self.terms(theta), design)
 
-    def bend(self, theta: jax.Array, design: Design, forces: jax.Array) -> jax.Array:
-        """Return the second derivatives of sum_i forces_i log L_i, [p, p]."""
-        return jax.hessian(lambda t: forces @ self.log_loss(t, design))(theta)
+    def terms(self, theta: jax.Array) -> jax.Array:
+        """Return the numbers in which the loss is written: theta itself, or what is simpler."""
+        return theta
+
+    @abc.abstractmethod
+    def log_loss_at(self, terms: jax.Array, design: Design) -> jax.Array:
+        """Return log L at every point of the design."""
+
+    def slopes(self, terms: jax.Array, design: Design) -> jax.Array:
+        """Return the derivatives of log L in the terms, [terms, n]."""
+        return jax.jacfwd(lambda t: self.log_loss_at(t, design))(terms).T
+
+    def bend(self, terms: jax.Array, design: Design, forces: jax.Array) -> jax.Array:
+        """Return sum_i forces_i (d2 L_i) / L_i, second derivatives in the terms."""
+        here = jax.lax.stop_gradient(self.log_loss_at(terms, design))
+        return jax.hessian(lambda t: forces @ jnp.exp(self.log_loss_at(t, design) - here))(
+            terms
+        )
 
     @abc.abstractmethod
     def law(self, theta: Any, design: Design) -> Law:
@@ -85,9 +100,9 @@ class LawChart(Chart):
         self.family = family
         self.size, self.exponents = len(self.names), self.names
 
-    def log_loss(self, theta: jax.Array, design: Design) -> jax.Array:
+    def log_loss_at(self, terms: jax.Array, design: Design) -> jax.Array:
         params, tokens = jnp.exp(design.x + design.mean_x), jnp.exp(design.y + design.mean_y)
-        return jnp.log(self.law(theta, design)(params, tokens))
+        return jnp.log(self.law(terms, design)(params, tokens))
 
     def law(self, theta: Any, design: Design) -> Law:
         values = [_inside(t, domain) for t, domain in zip(theta, self.domains, strict=True)]

@@ -37,9 +37,14 @@ def huber(residual: jax.Array, delta: jax.Array | float) -> jax.Array:
 
     An infinite delta gives half the squared error.
     """
-    # Not `clip`: XLA then evaluates the logarithm in the residual one number at a time.
-    slope = -jnp.minimum(-jnp.minimum(residual, delta), delta)
+    slope = _psi(residual, delta)
     return slope * (residual - slope / 2)
+
+
+def _psi(residual: jax.Array, delta: jax.Array | float) -> jax.Array:
+    """Return Huber's slope, r between -delta and delta."""
+    # Not `clip`: XLA then evaluates the logarithm in the residual one number at a time.
+    return -jnp.minimum(-jnp.minimum(residual, delta), delta)
 
 
 def predictions(objective: Objective, theta: jax.Array, design: Design) -> jax.Array:
@@ -67,22 +72,30 @@ class Model(NamedTuple):
 
 
 def model(objective: Objective, theta: jax.Array, data: Data, delta: jax.Array) -> Model:
-    """Return the derivatives of F, from one pass over the slopes of the predictions."""
-    r = residuals(objective, theta, data)
-    slopes = jax.jacfwd(lambda t: residuals(objective, t, data))(theta).T
-    force = data.weight * jnp.clip(r, -delta, delta)
+    """Return the derivatives of F: those in the chart's terms, then the chain rule.
+
+    All that is long, a number for every run, is in the terms, in which L is simple.
+    """
+    chart, design = objective.chart, data.design
+    terms = chart.terms(theta)
+    log_loss, slopes = chart.log_loss_at(terms, design), chart.slopes(terms, design)
+    loss = jnp.exp(log_loss) if objective.residual == "loss" else 1.0
+    rows = slopes * (data.precision * loss)[None, :]
+    r = data.precision * ((log_loss if objective.residual == "log" else loss) - data.target)
+    force = data.weight * _psi(r, delta)
     inside = jnp.where(jnp.abs(r) <= delta, data.weight, 0.0)
     share = data.weight * jnp.minimum(1.0, delta / jnp.maximum(jnp.abs(r), 1e-300))
-    push = force * data.precision
-    if objective.residual == "log":
-        bend = objective.chart.bend(theta, data.design, push)
-    else:
-        bend = jax.hessian(lambda t: push @ predictions(objective, t, data.design))(theta)
+    # d2 log L = d2 L / L - (d log L) (d log L)^T, of which the latter joins the rows.
+    curved = inside - force / data.precision if objective.residual == "log" else inside
+    bend = chart.bend(terms, design, force * data.precision * loss)
+    chain = jax.jacfwd(chart.terms)(theta)
+    push = rows @ force
+    fold = jax.hessian(lambda t: push @ chart.terms(t))(theta)
     return Model(
         value=jnp.sum(data.weight * huber(r, delta)),
-        gradient=slopes @ force,
-        hessian=(slopes * inside[None, :]) @ slopes.T + bend,
-        gauss=(slopes * share[None, :]) @ slopes.T,
+        gradient=chain.T @ push,
+        hessian=chain.T @ ((rows * curved[None, :]) @ rows.T + bend) @ chain + fold,
+        gauss=chain.T @ ((rows * share[None, :]) @ rows.T) @ chain,
     )
 
 

@@ -14,7 +14,6 @@ coordinate reaches its bound at zero, where the objective is smooth.
 """
 
 import abc
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -68,15 +67,13 @@ class PowerChart(Chart):
         """Return k of a law."""
         return 1.0
 
-    def log_loss(self, theta: jax.Array, design: Design) -> jax.Array:
-        s = self.shape(theta)
-        excess = _excess(s, design.x, design.y)
+    def log_loss_at(self, terms: jax.Array, design: Design) -> jax.Array:
+        s = self.shape(terms)
+        k = s.coupling
+        size = jax.nn.log_sigmoid(s.logit) - s.alpha / k * design.x
+        data = jax.nn.log_sigmoid(-s.logit) - s.beta / k * design.y
+        excess = jnp.exp(k * jnp.logaddexp(size, data))  # over its value at the centre
         return s.level + jnp.log(s.floor_ratio + excess) - jnp.log1p(s.floor_ratio)
-
-    def bend(self, theta: jax.Array, design: Design, forces: jax.Array) -> jax.Array:
-        if not isinstance(self.shape(theta).coupling, float):
-            return super().bend(theta, design, forces)
-        return _bend_of_sum(lambda t: _sum_terms(self.shape(t)), theta, design, forces)
 
     def law(self, theta: Any, design: Design) -> Law:
         s = self.shape(theta)
@@ -128,50 +125,53 @@ class PowerChart(Chart):
         return np.stack([np.asarray(c) for c in self.theta(shape)], axis=1)
 
 
-def _excess(s: Shape, x: jax.Array, y: jax.Array) -> jax.Array:
-    """Return the excess over its value at the centre."""
-    k = s.coupling
-    if isinstance(k, float):  # 1: a plain sum
-        return s.size_share * jnp.exp(-s.alpha * x) + s.data_share * jnp.exp(-s.beta * y)
-    size = jax.nn.log_sigmoid(s.logit) - s.alpha / k * x
-    return jnp.exp(k * jnp.logaddexp(size, jax.nn.log_sigmoid(-s.logit) - s.beta / k * y))
+class SumChart(PowerChart):
+    """The chart of a plain sum, k = 1, of terms (h, eps, A, B, a, b):
 
+        L = exp(h) (eps + A exp(-a x) + B exp(-b y))
 
-def _sum_terms(s: Shape) -> jax.Array:
-    """Return (floor, A, B, a, b) of M = floor + A exp(-a x) + B exp(-b y), L = exp(h) M."""
-    excess = 1 / (1 + s.floor_ratio)
-    floor = s.floor_ratio * excess
-    return jnp.stack([floor, excess * s.size_share, excess * s.data_share, s.alpha, s.beta])
-
-
-def _bend_of_sum(
-    terms: Callable[[jax.Array], jax.Array],
-    theta: jax.Array,
-    design: Design,
-    forces: jax.Array,
-) -> jax.Array:
-    """Return the second derivatives of sum_i forces_i log M_i, written out.
-
-    This is most of the work of a step, and a few sums over the runs do it: with g the
-    slopes of log M in the terms,  sum f (d2 M / M - g g^T),  then the chain rule.
+    Their derivatives are written out: they are most of the work of a fit.
     """
-    _, size, data, alpha, beta = terms(theta)
-    from_size, from_data = jnp.exp(-alpha * design.x), jnp.exp(-beta * design.y)
-    inverse = 1 / (terms(theta)[0] + size * from_size + data * from_data)
-    a, b = from_size * inverse, from_data * inverse
-    slopes = jnp.stack([inverse, a, b, -size * design.x * a, -data * design.y * b])
-    x_forces, y_forces = forces * design.x, forces * design.y
-    second = jnp.zeros((5, 5), theta.dtype)
-    second = second.at[1, 3].set(-x_forces @ a).at[3, 3].set(size * (x_forces * design.x) @ a)
-    second = second.at[2, 4].set(-y_forces @ b).at[4, 4].set(data * (y_forces * design.y) @ b)
-    second = second.at[3, 1].set(second[1, 3]).at[4, 2].set(second[2, 4])
-    second = second - (slopes * forces[None, :]) @ slopes.T
-    chain = jax.jacfwd(terms)(theta)
-    push = jax.lax.stop_gradient(slopes @ forces)
-    return chain.T @ second @ chain + jax.hessian(lambda t: push @ terms(t))(theta)
+
+    def terms(self, theta: jax.Array) -> jax.Array:
+        s = self.shape(theta)
+        excess = 1 / (1 + s.floor_ratio)
+        shares = s.floor_ratio, s.size_share, s.data_share
+        return jnp.stack([s.level, *(excess * share for share in shares), s.alpha, s.beta])
+
+    def log_loss_at(self, terms: jax.Array, design: Design) -> jax.Array:
+        level, floor, size, data, alpha, beta = terms
+        excess = size * jnp.exp(-alpha * design.x) + data * jnp.exp(-beta * design.y)
+        return level + jnp.log(floor + excess)
+
+    def slopes(self, terms: jax.Array, design: Design) -> jax.Array:
+        _, _, size, data, _, _ = terms
+        inverse, a, b = _ratios(terms, design)
+        by_exponents = -size * design.x * a, -data * design.y * b
+        return jnp.stack([jnp.ones_like(a), inverse, a, b, *by_exponents])
+
+    def bend(self, terms: jax.Array, design: Design, forces: jax.Array) -> jax.Array:
+        _, _, size, data, _, _ = terms
+        _, a, b = _ratios(terms, design)
+        x_forces, y_forces = forces * design.x, forces * design.y
+        bend = jnp.zeros((6, 6), terms.dtype)
+        bend = bend.at[2, 4].set(-x_forces @ a).at[4, 4].set(size * (x_forces * design.x) @ a)
+        bend = bend.at[3, 5].set(-y_forces @ b).at[5, 5].set(data * (y_forces * design.y) @ b)
+        bend = bend.at[4, 2].set(bend[2, 4]).at[5, 3].set(bend[3, 5])
+        # The level multiplies all: its second derivatives are the first ones of the rest.
+        level = self.slopes(terms, design) @ forces
+        return bend.at[0, :].set(level).at[:, 0].set(level)
 
 
-class ChinchillaChart(PowerChart):
+def _ratios(terms: jax.Array, design: Design) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Return 1, exp(-a x) and exp(-b y), each over L / exp(h)."""
+    _, floor, size, data, alpha, beta = terms
+    a, b = jnp.exp(-alpha * design.x), jnp.exp(-beta * design.y)
+    inverse = 1 / (floor + size * a + data * b)
+    return inverse, a * inverse, b * inverse
+
+
+class ChinchillaChart(SumChart):
     """theta = (h, q, z, u, v)."""
 
     family = Chinchilla
@@ -200,7 +200,7 @@ class ChinchillaChart(PowerChart):
         )
 
 
-class TiedChart(PowerChart):
+class TiedChart(SumChart):
     """theta = (h, q, z, u), u the logarithm of the joint slope (1 - eps) alpha."""
 
     family = Tied

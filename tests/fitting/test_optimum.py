@@ -15,6 +15,9 @@ from scaling_jax._pytree import Fraction, NonNegative, Positive
 from scaling_jax.fitting import descent, fit
 from scaling_jax.fitting.charts import Chart
 from scaling_jax.fitting.linear import solve_symmetric
+from scaling_jax.fitting.objective import model
+from scaling_jax.fitting.objective import value as objective_value
+from scaling_jax.fitting.optimum import scaled_residuals
 from scaling_jax.fitting.problem import chart_of, prepare
 from scaling_jax.laws import HOFFMANN_2022, KAPLAN_2020, Chinchilla, Coupled, Kaplan, Law, Tied
 from scaling_jax.runs import Runs
@@ -225,13 +228,38 @@ def test_charts_there_and_back(planted, law):
         again = chart.law(theta, design)
         losses = jnp.exp(chart.log_loss(theta, design))[:36]
         expected = np.asarray(law(problem.runs.params, problem.runs.tokens))
-        forces = jnp.linspace(-1.0, 2.0, design.x.size)
-        bend = chart.bend(theta, design, forces)
-        np.testing.assert_allclose(bend, Chart.bend(chart, theta, design, forces), atol=1e-9)
+        terms, forces = chart.terms(theta), jnp.linspace(-1.0, 2.0, design.x.size)
+        bend, slopes = chart.bend(terms, design, forces), chart.slopes(terms, design)
+        np.testing.assert_allclose(bend, Chart.bend(chart, terms, design, forces), atol=1e-9)
+        np.testing.assert_allclose(slopes, Chart.slopes(chart, terms, design), atol=1e-12)
     assert theta.shape == (chart.size,)
     for name, value in vars(law).items():
         assert float(getattr(again, name)) == pytest.approx(value, rel=1e-12)
     np.testing.assert_allclose(losses, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("residual", ["log", "loss"])
+@pytest.mark.parametrize(
+    "law", [*LAWS[1:4], Chinchilla(E=0.3, A=90.0, alpha=0.2, B=60.0, beta=0.3)]
+)
+def test_the_model_has_the_derivatives_of_the_objective(planted, law, residual):
+    """Written in the chart's terms, with half of the residuals beyond Huber's threshold."""
+    with jax.enable_x64(True):
+        weight = np.linspace(0.5, 2.0, 36)
+        runs = planted(noise=0.1, weight=weight, sigma=np.linspace(2e-2, 1e-2, 36))
+        problem = prepare(runs, type(law), 1e-3, residual)
+        theta = chart_of(type(law)).coordinates(law, problem.data.design)
+        delta = np.median(np.abs(scaled_residuals(problem, theta)))
+        near = model(problem.objective, theta, problem.data, delta)
+
+        def plain(theta):
+            return objective_value(problem.objective, theta, problem.data, delta)
+
+        assert float(near.value) == pytest.approx(float(plain(theta)), rel=1e-12)
+        gradient, hessian = jax.grad(plain)(theta), jax.hessian(plain)(theta)
+        np.testing.assert_allclose(near.gradient, gradient, rtol=1e-9)
+        scale = np.abs(hessian).max()
+        np.testing.assert_allclose(near.hessian, hessian, rtol=1e-9, atol=1e-12 * scale)
 
 
 def test_kaplan_has_no_floor_to_give_up():
