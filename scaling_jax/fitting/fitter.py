@@ -85,6 +85,7 @@ def fit(
         else:
             laws = None
             intervals = local_curvature.intervals(problem, optimum.theta, local.noise)
+            notes += diagnostics.narrow_intervals(problem)
         scaled = scaled_residuals(problem, optimum.theta)
     return Fit(
         law=law,

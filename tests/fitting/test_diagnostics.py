@@ -87,6 +87,12 @@ def test_as_many_runs_as_coefficients(planted):
     assert warned(fit(runs), "nothing is left to judge the law by")
 
 
+def test_few_runs_need_resamples_for_honest_intervals(planted):
+    few = planted(noise=0.01).where(np.arange(36) % 3 == 0)
+    assert warned(fit(few), "With 12 runs the intervals, from the curvature")
+    assert not warned(fit(few, bootstrap=20), "With 12 runs")
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_noise_without_a_law_is_reported(planted, seed):
     runs = planted()
