@@ -51,8 +51,8 @@ class Decide:
         from scaling_jax.deciding import decide, log_normal  # noqa: PLC0415
 
         with progress() as stage:
-            stage("finding the law" if self.law.runs else "reading the law")
-            known = self.law.known(self.seed)
+            moved = stage("finding the law" if self.law.runs else "reading the law")
+            known = self.law.known(self.seed, moved)
             tokens = log_normal(
                 self.demand,
                 self.demand_factor,

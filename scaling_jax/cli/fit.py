@@ -83,8 +83,10 @@ class Fit:
         options = {"delta": self.delta, "seed": self.seed}
         runs = self.selection.select(read_runs(self.runs))
         with progress() as stage:
-            stage("finding the law")
-            fitted = fitting.fit(runs, family, bootstrap=self.bootstrap, **options)
+            moved = stage("finding the law")
+            fitted = fitting.fit(
+                runs, family, bootstrap=self.bootstrap, progress=moved, **options
+            )
             profiles, table = {}, []
             if self.profile or self.plot is not None:
                 stage("profiling the coefficients")

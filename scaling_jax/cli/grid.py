@@ -1,10 +1,9 @@
 """`scaling-jax grid`: plans at every point of a product of axes."""
 
-import contextlib
 import dataclasses
 import operator
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import UseAppendAction, arg
@@ -17,7 +16,7 @@ from scaling_jax.cli.options import (
     Switch,
     TargetOptions,
 )
-from scaling_jax.cli.show import print_json, print_table, quantity, start_jax
+from scaling_jax.cli.show import print_json, print_table, progress, quantity, start_jax
 
 if TYPE_CHECKING:
     from scaling_jax import grids
@@ -73,14 +72,14 @@ class Grid:
         values = _getters(self.value, "flops" if flops else "dollars")
         evaluate = self._function(axes, laws.load(self.law), flops, values)
         start = time.perf_counter()
-        with _bar() as progress:
+        with progress() as stage:
             result = grids.grid(
                 evaluate,
                 axes,
                 units=self._units(),
                 memory=int(self.memory * 2**30),
                 out=self.out if suffix == ".zarr" else None,
-                progress=progress,
+                progress=stage("planning"),
             )
         seconds = time.perf_counter() - start
         if suffix == ".parquet":
@@ -182,22 +181,6 @@ def _demand(given: dict[str, Any]) -> Any:
         name: given[name] for name in ("input_tokens", "output_tokens") if name in given
     }
     return Demand.of_requests(given["requests"], **per_request)
-
-
-@contextlib.contextmanager
-def _bar() -> Iterator[Callable[[int, int], None]]:
-    """Show on a terminal's standard error how far the grid is, and the time left."""
-    from rich import progress  # noqa: PLC0415
-    from rich.console import Console  # noqa: PLC0415
-
-    console = Console(stderr=True)
-    columns = (*progress.Progress.get_default_columns(), progress.TimeElapsedColumn())
-    bar = progress.Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    )
-    with bar:
-        task = bar.add_task("planning", total=None)
-        yield lambda done, points: bar.update(task, completed=done, total=points)
 
 
 def _summary(result: "grids.Grid") -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Options that several subcommands share, and what they mean as records."""
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -105,8 +106,8 @@ class LawOptions:
     bootstrap: int = 1000
     """With --runs: refit so many resamples, which say how sure the law is."""
 
-    def known(self, seed: int = 0) -> Known:
-        """Return the law, read or fitted; the seed is that of the resamples."""
+    def known(self, seed: int = 0, progress: Callable[[int, int], None] | None = None) -> Known:
+        """Return the law, read or fitted; seed and progress are those of the resamples."""
         from scaling_jax import laws  # noqa: PLC0415
 
         if self.runs is None:
@@ -116,7 +117,8 @@ class LawOptions:
         from scaling_jax.fitting import fit  # noqa: PLC0415
         from scaling_jax.runs import read_runs  # noqa: PLC0415
 
-        fitted = fit(read_runs(self.runs), bootstrap=self.bootstrap, seed=seed)
+        options = {"bootstrap": self.bootstrap, "seed": seed, "progress": progress}
+        fitted = fit(read_runs(self.runs), **options)
         return Known(fitted.law, fitted.laws, fitted)
 
 

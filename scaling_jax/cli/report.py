@@ -50,8 +50,8 @@ class Report:
         if demand is None:
             raise ValueError("report needs the demand: give --inference-tokens or --requests")
         with progress() as stage:
-            stage("finding the law" if self.law.runs else "reading the law")
-            known = self.law.known()
+            moved = stage("finding the law" if self.law.runs else "reading the law")
+            known = self.law.known(progress=moved)
             query = self.quality.target(known.law) | vars(self.limit)
             cost = self.prices.cost() if self.prices.dollars else Flops()
             stage("planning")

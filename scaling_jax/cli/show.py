@@ -62,23 +62,27 @@ def _strict(value: Any) -> Any:
 
 
 @contextlib.contextmanager
-def progress() -> Iterator[Callable[[str], None]]:
-    """Show on a terminal's standard error which stage runs, and for how long.
+def progress() -> Iterator[Callable[[str], Callable[[int, int], None]]]:
+    """Show on a terminal's standard error which stage runs, how far it is, and the time left.
 
-    Yields a function that names the next stage.
+    Yields a function that names the next stage, and returns one to call with what is done of
+    it and how much there is; until then the bar has no end.
     """
+    from rich import progress  # noqa: PLC0415
     from rich.console import Console  # noqa: PLC0415
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415
 
     console = Console(stderr=True)
-    columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
-    bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    columns = (*progress.Progress.get_default_columns(), progress.TimeElapsedColumn())
+    bar = progress.Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    )
     with bar:
 
-        def stage(name: str) -> None:
+        def stage(name: str) -> Callable[[int, int], None]:
             for task in bar.tasks:
                 bar.update(task.id, total=1, completed=1)
-            bar.add_task(name, total=None)
+            task = bar.add_task(name, total=None)
+            return lambda done, total: bar.update(task, completed=done, total=total)
 
         yield stage
 

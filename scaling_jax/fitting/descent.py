@@ -90,6 +90,7 @@ class _State(NamedTuple):
 
 
 Extra = Callable[[jax.Array], jax.Array]
+Progress = Callable[[int, int], None]
 
 
 def descend(
@@ -207,11 +208,18 @@ def _energy(objective: Objective, spring: Springs | None, data: Data) -> Extra |
     return energy
 
 
-def descend_lanes(objective: Objective, lanes: Lanes, data: Data, delta: float) -> Ends:
+def descend_lanes(
+    objective: Objective,
+    lanes: Lanes,
+    data: Data,
+    delta: float,
+    progress: Progress | None = None,
+) -> Ends:
     """Return where every lane ends, as NumPy arrays; call it under `jax.enable_x64(True)`.
 
     Blocks of lanes share one compiled program and run on two threads. A block stops when
     few of its lanes are left moving, and those go on together: no lane waits for another.
+    After each, progress(lanes at rest, lanes in all) is called.
     """
     count, runs = lanes.weight.shape
     width = int(np.clip(_BLOCK // runs, 1, _MOST_LANES))
@@ -235,6 +243,8 @@ def descend_lanes(objective: Objective, lanes: Lanes, data: Data, delta: float) 
                     end = _descend_block(objective, own, start, data, delta, patience)
                     for leaf, new in zip(states, end, strict=True):
                         leaf[index] = np.asarray(new)
+                if progress is not None:
+                    progress(count - int(states.moving.sum()), count)
 
             list(pool.map(block, range(0, left.size, width)))
             left = left[states.moving[left]]

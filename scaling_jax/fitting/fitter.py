@@ -7,6 +7,7 @@ import numpy as np
 
 from scaling_jax.fitting import curvature as local_curvature
 from scaling_jax.fitting import diagnostics
+from scaling_jax.fitting.descent import Progress
 from scaling_jax.fitting.objective import Residual
 from scaling_jax.fitting.optimum import find_optimum, scaled_residuals
 from scaling_jax.fitting.problem import prepare
@@ -30,6 +31,7 @@ def fit(
     resample: Resample = "residuals",
     starts: int = 32,
     seed: int = 0,
+    progress: Progress | None = None,
 ) -> Fit:
     """Return the law of a family that training runs follow: the global optimum.
 
@@ -52,6 +54,7 @@ def fit(
             noisier than others, and needs many.
         starts: how many descents; eight times as many for a law of your own.
         seed: of the starts and the resamples; the same seed gives the same answer.
+        progress: called as progress(resamples done, resamples in all) every so often.
 
     Raises:
         ValueError: the runs cannot fix the coefficients, or an option is wrong.
@@ -80,7 +83,8 @@ def fit(
         local = local_curvature.curvature(problem, optimum.theta)
         notes = diagnostics.warnings(problem, optimum, law, local)
         if bootstrap:
-            laws = resampled_laws(problem, optimum.theta, bootstrap, seed, resample)
+            theta = optimum.theta
+            laws = resampled_laws(problem, theta, bootstrap, seed, resample, progress)
             intervals = _percentiles(laws)
         else:
             laws = None

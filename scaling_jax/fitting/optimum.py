@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from scaling_jax.fitting.descent import Ends, Lanes, descend_lanes
+from scaling_jax.fitting.descent import Ends, Lanes, Progress, descend_lanes
 from scaling_jax.fitting.objective import Data, Objective, residuals, value
 from scaling_jax.fitting.power import PowerChart
 from scaling_jax.fitting.problem import Problem
@@ -81,7 +81,11 @@ def descend(problem: Problem, thetas: np.ndarray, first_delta: float) -> Ends:
 
 
 def descend_again(
-    problem: Problem, theta: np.ndarray, target: np.ndarray, weight: np.ndarray
+    problem: Problem,
+    theta: np.ndarray,
+    target: np.ndarray,
+    weight: np.ndarray,
+    progress: Progress | None = None,
 ) -> np.ndarray:
     """Return the optima of other targets or weights, [lanes, n], starting from one optimum.
 
@@ -94,7 +98,7 @@ def descend_again(
     start = np.where(np.abs(theta) < _OFF_ZERO, _OFF_ZERO, theta)
     starts = np.broadcast_to(start, (count, len(theta)))
     lanes = Lanes(starts, target, weight, first_delta=np.full(count, narrow))
-    ends = descend_lanes(problem.objective, lanes, problem.data, problem.delta)
+    ends = descend_lanes(problem.objective, lanes, problem.data, problem.delta, progress)
     linear = _linear_objectives(problem, start, ends.theta, lanes)
     doubtful = np.flatnonzero(~(np.abs(linear - ends.objective) <= _LINEAR * ends.objective))
     if doubtful.size:

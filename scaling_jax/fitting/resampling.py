@@ -25,6 +25,7 @@ import jax
 import numpy as np
 
 from scaling_jax.fitting.charts import Chart, Design
+from scaling_jax.fitting.descent import Progress
 from scaling_jax.fitting.optimum import descend_again, scaled_residuals
 from scaling_jax.fitting.problem import Problem, pad
 from scaling_jax.laws import Law
@@ -36,7 +37,12 @@ Resample = Literal["residuals", "runs"]
 
 
 def resampled_laws(
-    problem: Problem, theta: np.ndarray, count: int, seed: int, kind: Resample
+    problem: Problem,
+    theta: np.ndarray,
+    count: int,
+    seed: int,
+    kind: Resample,
+    progress: Progress | None = None,
 ) -> Law:
     """Return the laws of `count` resamples, stacked; under `jax.enable_x64(True)`.
 
@@ -51,7 +57,7 @@ def resampled_laws(
     else:
         weight = _resampled_weights(problem, groups, rng, count)
         target = np.broadcast_to(problem.data.target, weight.shape)
-    return _stacked_laws(problem, descend_again(problem, theta, target, weight))
+    return _stacked_laws(problem, descend_again(problem, theta, target, weight, progress))
 
 
 def _stacked_laws(problem: Problem, thetas: np.ndarray) -> Law:

@@ -127,3 +127,15 @@ def test_spectrum_tells_a_line_from_a_fan(planted):
     assert fan.spectrum.shape == (5,)
     assert fan.condition_number < 1e3
     assert line.condition_number > 100 * fan.condition_number
+
+
+def test_progress_is_told_of_all_resamples(planted):
+    told = []
+    fit(
+        planted(noise=0.01),
+        bootstrap=50,
+        progress=lambda done, total: told.append((done, total)),
+    )
+    assert {total for _, total in told} == {50}
+    assert max(done for done, _ in told) == 50
+    assert len(told) > 1
