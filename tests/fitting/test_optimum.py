@@ -221,6 +221,7 @@ def test_a_law_with_a_negative_coefficient():
 
 @pytest.mark.parametrize("law", [*LAWS[:4], Own(floor=0.6, A=4e2, alpha=0.3, B=4e2, beta=0.3)])
 def test_charts_there_and_back(planted, law):
+    bends, slopes = [], []
     with jax.enable_x64(True):
         problem = prepare(planted(), type(law), 1e-3, "log")
         chart, design = chart_of(type(law)), problem.data.design
@@ -229,18 +230,19 @@ def test_charts_there_and_back(planted, law):
         losses = jnp.exp(chart.log_loss(theta, design))[:36]
         expected = np.asarray(law(problem.runs.params, problem.runs.tokens))
         terms, forces = chart.terms(theta), jnp.linspace(-1.0, 2.0, design.x.size)
-        bend, slopes = chart.bend(terms, design, forces), chart.slopes(terms, design)
-        np.testing.assert_allclose(bend, Chart.bend(chart, terms, design, forces), atol=1e-9)
-        np.testing.assert_allclose(slopes, Chart.slopes(chart, terms, design), atol=1e-12)
+        for kind in (type(chart), Chart):  # written out, and by autodiff
+            bends.append(jax.jit(kind.bend, static_argnums=0)(chart, terms, design, forces))
+            slopes.append(jax.jit(kind.slopes, static_argnums=0)(chart, terms, design))
+    np.testing.assert_allclose(*bends, atol=1e-9)
+    np.testing.assert_allclose(*slopes, atol=1e-12)
     assert theta.shape == (chart.size,)
     for name, value in vars(law).items():
         assert float(getattr(again, name)) == pytest.approx(value, rel=1e-12)
     np.testing.assert_allclose(losses, expected, rtol=1e-12)
 
 
-@pytest.mark.parametrize("residual", ["log", "loss"])
 @pytest.mark.parametrize(
-    "law", [*LAWS[1:4], Chinchilla(E=0.3, A=90.0, alpha=0.2, B=60.0, beta=0.3)]
+    ("law", "residual"), [*((law, "log") for law in LAWS[:4]), (LAWS[0], "loss")]
 )
 def test_the_model_has_the_derivatives_of_the_objective(planted, law, residual):
     """Written in the chart's terms, with half of the residuals beyond Huber's threshold."""
@@ -250,13 +252,15 @@ def test_the_model_has_the_derivatives_of_the_objective(planted, law, residual):
         problem = prepare(runs, type(law), 1e-3, residual)
         theta = chart_of(type(law)).coordinates(law, problem.data.design)
         delta = np.median(np.abs(scaled_residuals(problem, theta)))
-        near = model(problem.objective, theta, problem.data, delta)
+        near = jax.jit(model, static_argnums=0)(problem.objective, theta, problem.data, delta)
 
         def plain(theta):
             return objective_value(problem.objective, theta, problem.data, delta)
 
         assert float(near.value) == pytest.approx(float(plain(theta)), rel=1e-12)
-        gradient, hessian = jax.grad(plain)(theta), jax.hessian(plain)(theta)
+        gradient, hessian = jax.jit(lambda t: (jax.grad(plain)(t), jax.hessian(plain)(t)))(
+            theta
+        )
         np.testing.assert_allclose(near.gradient, gradient, rtol=1e-9)
         scale = np.abs(hessian).max()
         np.testing.assert_allclose(near.hessian, hessian, rtol=1e-9, atol=1e-12 * scale)
