@@ -111,7 +111,7 @@ def bootstrap(runs: Runs, start: np.ndarray, count: int, rng: np.random.Generato
     """Race for the refits of resampled runs."""
     _, plain = timed(lambda: fit(runs))
     fit(runs, bootstrap=64, resample="runs")
-    fitted, ours = timed(lambda: fit(runs, bootstrap=count, resample="runs"), 1)
+    fitted, ours = timed(lambda: fit(runs, bootstrap=count, resample="runs"))
     ours -= plain
     n = len(runs)
     weights = [rng.multinomial(n, np.full(n, 1 / n)).astype(float) for _ in range(SAMPLE)]
