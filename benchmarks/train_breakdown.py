@@ -25,15 +25,17 @@ from scaling_jax.training.mesh import make_mesh, to_devices
 from scaling_jax.training.peak import matmul_peak
 from scaling_jax.training.programs import programs
 
+NO_PRODUCT = "norms, GELU, residuals"
+HEAD = "embedding, head, loss"
 # The part of the table that an operation is of, by its innermost named scope.
 PARTS = {
     "attention": "attention",
     "projections": "projections",
     "mlp": "MLP",
-    "activation": "GELU",
-    "norm": "norms",
-    "block": "residuals",
-    "loss": "embedding, loss",
+    "activation": NO_PRODUCT,
+    "norm": NO_PRODUCT,
+    "block": NO_PRODUCT,
+    "loss": HEAD,
     "optimizer": "optimizer",
 }
 SCOPE = re.compile(r"\b(" + "|".join(PARTS) + r")\b")
@@ -91,13 +93,13 @@ def flops(shape: TransformerShape) -> dict[str, float]:
         "MLP": 2 * d * shape.d_ff,
     }
     found = {part: 6.0 * each * shape.layers for part, each in per_layer.items()}
-    found["embedding, loss"] = 6.0 * d * shape.vocab_size
+    found[HEAD] = 6.0 * d * shape.vocab_size
     assert np.isclose(sum(found.values()), shape.train_flops(LENGTH, causal=False))
     return found
 
 
 def measure(config: RunConfig) -> tuple[float, dict[str, float]]:
-    """Return the seconds of a step, and of those of each part when profiled."""
+    """Return the seconds of a step under the profiler, and those of each of its parts."""
     mesh = make_mesh()
     made = programs(config.shape, config.options, config.recipe, config.accumulate, mesh)
     size = (STEPS, config.batch, LENGTH + 1)
@@ -134,7 +136,7 @@ def measure(config: RunConfig) -> tuple[float, dict[str, float]]:
 
 
 def main(sizes: list[str]) -> None:
-    print("d_model  step (ms)  part                of the time  share of the matmul peak")
+    print("d_model  step (ms)  part                    of the time  share of the matmul peak")
     for case in CASES:
         if sizes and str(case[0]) not in sizes:
             continue
@@ -144,7 +146,7 @@ def main(sizes: list[str]) -> None:
         counted = flops(config.shape)
         for part, spent_here in sorted(spent.items(), key=lambda pair: -pair[1]):
             line = (
-                f"{case[0]:7d}  {1e3 * seconds:9.1f}  {part:18s}  {spent_here / seconds:11.1%}"
+                f"{case[0]:7d}  {1e3 * seconds:9.1f}  {part:22s}  {spent_here / seconds:11.1%}"
             )
             if part in counted:
                 line += f"  {counted[part] * config.step_tokens / spent_here / peak:24.2f}"

@@ -11,8 +11,8 @@ import numpy as np
 import optax
 
 from scaling_jax.shapes import TransformerShape
+from scaling_jax.training.attention import alibi_slopes
 from scaling_jax.training.config import RunConfig
-from scaling_jax.training.model import alibi_slopes
 
 
 class Block(nn.Module):

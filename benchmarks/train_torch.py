@@ -10,8 +10,8 @@ from torch import nn  # pyright: ignore[reportMissingImports]
 from torch.nn import functional  # pyright: ignore[reportMissingImports]
 
 from scaling_jax.shapes import TransformerShape
+from scaling_jax.training.attention import alibi_slopes
 from scaling_jax.training.config import RunConfig
-from scaling_jax.training.model import alibi_slopes
 from scaling_jax.training.recipe import Recipe
 
 

@@ -2,10 +2,11 @@
 
 import contextlib
 import json
-import math
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+
+from scaling_jax._json import strict
 
 if TYPE_CHECKING:
     from scaling_jax.costs import Demand, Dollars
@@ -49,16 +50,8 @@ def numbers(
 
 def print_json(content: Mapping[str, Any]) -> None:
     """Print one object on standard output, in full precision; what is not finite is null."""
-    json.dump(_strict(content), sys.stdout, indent=2)
+    json.dump(strict(content), sys.stdout, indent=2, allow_nan=False)
     print()
-
-
-def _strict(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _strict(inner) for key, inner in value.items()}
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
 
 
 @contextlib.contextmanager

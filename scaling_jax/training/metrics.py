@@ -1,10 +1,11 @@
 """Metrics of a run as JSON lines: one line a call, no gaps and no doubles after a resume."""
 
 import json
-import math
 import os
 from pathlib import Path
 from typing import Any
+
+from scaling_jax._json import strict
 
 
 class MetricsFile:
@@ -46,14 +47,6 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
             except json.JSONDecodeError:
                 break
     return lines
-
-
-def strict(content: dict[str, Any]) -> dict[str, Any]:
-    """Return the content with None, JSON's null, for floats that JSON has no word for."""
-    return {
-        key: None if isinstance(value, float) and not math.isfinite(value) else value
-        for key, value in content.items()
-    }
 
 
 def _line(content: dict[str, Any]) -> str:

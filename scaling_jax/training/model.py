@@ -19,10 +19,10 @@ import jax.numpy as jnp
 from flax import nnx
 
 from scaling_jax.shapes import TransformerShape
+from scaling_jax.training.attention import Implementation, alibi_bias, attend, rotate
 
 Params = Any  # a pytree of arrays
 _EPSILON = 1e-5  # of the norms
-_ROTARY_BASE = 10_000.0  # Su et al., arXiv 2104.09864
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -33,28 +33,13 @@ class ModelOptions:
         positions: "alibi" (Press et al., arXiv 2108.12409) as in the paper, or "rotary".
         dtype: of activations and matrix products; parameters stay float32.
         remat: recompute each layer's activations in the backward pass.
-        attention: what `jax.nn.dot_product_attention` runs on: "xla" anywhere, "cudnn" (flash
-            attention, which needs bfloat16) on GPU. None lets it choose, but on CPU takes our
-            own, which is faster there.
+        attention: what computes it, see `attention.attend`.
     """
 
     positions: Literal["alibi", "rotary"] = "alibi"
     dtype: Literal["float32", "bfloat16"] = "float32"
     remat: bool = False
-    attention: Literal["xla", "cudnn"] | None = None
-
-
-def alibi_slopes(heads: int) -> list[float]:
-    """Return ALiBi's slope of each head: 2^(-8 i / n), interleaved when n is no power of two.
-
-    Example:
-        >>> alibi_slopes(4)
-        [0.25, 0.0625, 0.015625, 0.00390625]
-    """
-    power = 2 ** math.floor(math.log2(heads))
-    slopes = [2.0 ** (-8 * (i + 1) / power) for i in range(power)]
-    # Press et al.: the rest are every other slope of twice as many heads.
-    return slopes + [2.0 ** (-4 * (2 * i + 1) / power) for i in range(heads - power)]
+    attention: Implementation = None
 
 
 class Norm(nnx.Module):
@@ -92,25 +77,11 @@ class Attention(nnx.Module):
             part.reshape(batch, length, -1, shape.head_dim) for part in parts
         )
         if self.options.positions == "rotary":
-            q_BxTxHxK, k_BxTxGxK = _rotate(q_BxTxHxK), _rotate(k_BxTxGxK)
-        mixed_BxTxHxK = self.attend(q_BxTxHxK, k_BxTxGxK, v_BxTxGxK, bias_1xHxTxT)
+            q_BxTxHxK, k_BxTxGxK = rotate(q_BxTxHxK), rotate(k_BxTxGxK)
+        mixed_BxTxHxK = attend(
+            q_BxTxHxK, k_BxTxGxK, v_BxTxGxK, bias_1xHxTxT, self.options.attention
+        )
         return _times(mixed_BxTxHxK.reshape(batch, length, -1), self.output[...])
-
-    @jax.named_scope("attention")
-    def attend(
-        self,
-        q_BxTxHxK: jax.Array,
-        k_BxTxGxK: jax.Array,
-        v_BxTxGxK: jax.Array,
-        bias_1xHxTxT: jax.Array | None,
-    ) -> jax.Array:
-        """Return for each query the mean of the values up to it, weighted by softmax."""
-        if self.options.attention is None and jax.default_backend() == "cpu":
-            return _attend_on_cpu(q_BxTxHxK, k_BxTxGxK, v_BxTxGxK, bias_1xHxTxT)
-        return jax.nn.dot_product_attention(
-            q_BxTxHxK, k_BxTxGxK, v_BxTxGxK,
-            bias=bias_1xHxTxT, is_causal=True, implementation=self.options.attention,
-        )  # fmt: skip
 
 
 class Mlp(nnx.Module):
@@ -170,7 +141,7 @@ class Transformer(nnx.Module):
         x_BxTxD = self.embedding[...].astype(self.options.dtype)[tokens_BxT]
         bias_1xHxTxT = None
         if self.options.positions == "alibi":
-            bias_1xHxTxT = _alibi(self.shape.heads, tokens_BxT.shape[-1], x_BxTxD.dtype)
+            bias_1xHxTxT = alibi_bias(self.shape.heads, tokens_BxT.shape[-1], x_BxTxD.dtype)
         for block in self.blocks:
             layer = jax.checkpoint(block) if self.options.remat else block
             x_BxTxD = layer(x_BxTxD, bias_1xHxTxT)
@@ -235,74 +206,3 @@ def _times(x: jax.Array, matrix: jax.Array) -> jax.Array:
     """
     flat = x.reshape(-1, x.shape[-1]) @ matrix.astype(x.dtype)
     return flat.reshape(*x.shape[:-1], -1)
-
-
-def _attend_on_cpu(
-    q_BxTxHxK: jax.Array,
-    k_BxTxGxK: jax.Array,
-    v_BxTxGxK: jax.Array,
-    bias_1xHxTxT: jax.Array | None,
-) -> jax.Array:
-    """Return what `jax.nn.dot_product_attention` does, causal, in the order that suits a CPU.
-
-    XLA multiplies a batch of matrices on one core, but several batches side by side: so there
-    are four blocks of queries, each with the keys up to its last.
-    """
-    length, mixed = q_BxTxHxK.shape[1], []
-    step = math.ceil(length / 4)
-    for start in range(0, length, step):
-        mine, seen = slice(start, start + step), slice(start + step)
-        bias = None if bias_1xHxTxT is None else bias_1xHxTxT[:, :, mine, seen]
-        mixed.append(_mixed(q_BxTxHxK[:, mine], k_BxTxGxK[:, seen], v_BxTxGxK[:, seen], bias))
-    return jnp.concatenate(mixed, axis=1)
-
-
-def _mixed(
-    q_BxSxHxK: jax.Array,
-    k_BxTxGxK: jax.Array,
-    v_BxTxGxK: jax.Array,
-    bias_1xHxSxT: jax.Array | None,
-) -> jax.Array:
-    """Return for each of the last S <= T positions the values it sees, weighted by softmax.
-
-    N = B · G products of the R = H/G · S queries that share a head of keys. Keys and values lie
-    transposed, so that no gradient needs a transposed score, and the weights are normalised
-    after they met the values: those sums are over head size, not over length.
-    """
-    (batch, queries, heads, size), (_, length, groups, _) = q_BxSxHxK.shape, k_BxTxGxK.shape
-    q_NxRxK = jnp.swapaxes(q_BxSxHxK, 1, 2).reshape(batch * groups, -1, size)
-    q_NxRxK /= math.sqrt(size)
-    k_NxKxT, v_NxKxT = (
-        jnp.transpose(each, (0, 2, 3, 1)).reshape(batch * groups, size, length)
-        for each in (k_BxTxGxK, v_BxTxGxK)
-    )
-    behind_1x1xSxT = jnp.tri(queries, length, length - queries, dtype=bool)[None, None]
-    bias = jnp.where(behind_1x1xSxT, 0.0 if bias_1xHxSxT is None else bias_1xHxSxT, -jnp.inf)
-    score = jnp.matmul(q_NxRxK, k_NxKxT, preferred_element_type=jnp.float32)
-    score = score.reshape(batch, heads, queries, length) + bias
-    score_NxRxT = score.reshape(batch * groups, -1, length)
-    top_NxRx1 = jax.lax.stop_gradient(jnp.max(score_NxRxT, axis=-1, keepdims=True))
-    weight_NxRxT = jnp.exp(score_NxRxT - top_NxRx1)
-    mixed_NxRxK = jnp.einsum("nrt,nkt->nrk", weight_NxRxT.astype(v_NxKxT.dtype), v_NxKxT)
-    mixed_NxRxK /= jnp.sum(weight_NxRxT, axis=-1, keepdims=True).astype(v_NxKxT.dtype)
-    return jnp.swapaxes(mixed_NxRxK.reshape(batch, heads, queries, size), 1, 2)
-
-
-def _alibi(heads: int, length: int, dtype: Any) -> jax.Array:
-    """Return -slope · distance, 1xHxTxT; what lies ahead is masked by attention itself."""
-    position_T = jnp.arange(length, dtype=jnp.float32)
-    distance_TxT = jnp.maximum(position_T[:, None] - position_T[None, :], 0.0)
-    slopes_H = jnp.asarray(alibi_slopes(heads), jnp.float32)
-    return (-slopes_H[:, None, None] * distance_TxT[None])[None].astype(dtype)
-
-
-def _rotate(x_BxTxHxK: jax.Array) -> jax.Array:
-    """Turn each pair of a head's numbers by its position times the pair's frequency."""
-    half = x_BxTxHxK.shape[-1] // 2
-    frequency = _ROTARY_BASE ** (-jnp.arange(half, dtype=jnp.float32) / half)
-    angle_TxK = jnp.arange(x_BxTxHxK.shape[1], dtype=jnp.float32)[:, None] * frequency[None, :]
-    cos, sin = (
-        f(angle_TxK)[None, :, None, :].astype(x_BxTxHxK.dtype) for f in (jnp.cos, jnp.sin)
-    )
-    first, second = x_BxTxHxK[..., :half], x_BxTxHxK[..., half:]
-    return jnp.concatenate([first * cos - second * sin, first * sin + second * cos], axis=-1)

@@ -7,9 +7,9 @@ import math
 from pathlib import Path
 from typing import Any, Literal
 
+from scaling_jax._json import strict
 from scaling_jax.training.config import RunConfig
 from scaling_jax.training.corpus import Corpus
-from scaling_jax.training.metrics import strict
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

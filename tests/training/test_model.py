@@ -10,7 +10,8 @@ from flax import nnx
 
 from scaling_jax.shapes import TransformerShape
 from scaling_jax.training import ModelOptions
-from scaling_jax.training.model import Transformer, alibi_slopes, apply, build, next_token_loss
+from scaling_jax.training.attention import alibi_bias, alibi_slopes, rotate
+from scaling_jax.training.model import Transformer, apply, build, next_token_loss
 from tests.support import approx
 
 SHAPE = TransformerShape(
@@ -36,9 +37,7 @@ def test_no_position_sees_what_comes_later(positions):
             x = table[tokens] * factors[None, :, None]
             bias = None
             if positions == "alibi":
-                from scaling_jax.training.model import _alibi
-
-                bias = _alibi(SHAPE.heads, tokens.shape[1], x.dtype)
+                bias = alibi_bias(SHAPE.heads, tokens.shape[1], x.dtype)
             for block in model.blocks:
                 x = block(x, bias)
             return model.norm(x) @ table.T
@@ -68,19 +67,15 @@ def test_alibi_lowers_scores_by_slope_times_distance():
     attention.inputs[...] = jnp.asarray(table)
     attention.output[...] = jnp.eye(32, dtype=jnp.float32)
     x = jax.random.normal(KEY, (1, 5, 32), jnp.float32)
-    from scaling_jax.training.model import _alibi
-
-    out = attention(x, _alibi(1, 5, jnp.float32))
+    out = attention(x, alibi_bias(1, 5, jnp.float32))
     weights = np.exp(-(2.0**-8) * np.arange(4, -1, -1))
     expected = (weights / weights.sum()) @ np.asarray(x[0])
     np.testing.assert_allclose(out[0, -1], expected, rtol=1e-5)
 
 
 def test_rotary_scores_depend_on_distance_alone():
-    from scaling_jax.training.model import _rotate
-
     q, k = jax.random.normal(KEY, (2, 1, 1, 1, 8), jnp.float32)
-    spread = lambda x: _rotate(jnp.tile(x, (1, 12, 1, 1)))[0, :, 0]  # noqa: E731
+    spread = lambda x: rotate(jnp.tile(x, (1, 12, 1, 1)))[0, :, 0]  # noqa: E731
     scores = spread(q) @ spread(k).T
     for distance in (0, 3, 7):
         np.testing.assert_allclose(np.diag(scores, -distance), scores[distance, 0], rtol=1e-4)
@@ -108,12 +103,10 @@ def test_multi_head_attention_is_the_textbook_one():
     graph, params = build(shape, ModelOptions(positions="rotary"), KEY)
     attention = nnx.merge(graph, params).blocks[0].attention
     x = jax.random.normal(KEY, (1, 6, 32), jnp.float32)
-    from scaling_jax.training.model import _rotate
-
     q, k, v = (
         part.reshape(1, 6, 4, 8) for part in jnp.split(x @ attention.inputs[...], 3, axis=-1)
     )
-    q, k = np.asarray(_rotate(q))[0], np.asarray(_rotate(k))[0]
+    q, k = np.asarray(rotate(q))[0], np.asarray(rotate(k))[0]
     mixed = np.zeros((6, 4, 8))
     for head in range(4):
         for i in range(6):
