@@ -41,7 +41,8 @@ PARTS = {
 SCOPE = re.compile(r"\b(" + "|".join(PARTS) + r")\b")
 DISPATCH = "loop, dispatch"  # all that is of no part, and the time in which nothing runs
 STEPS = 4  # in a call
-REPEATS = 5
+SECONDS = 8.0  # of calls without the profiler, which the processor gets up to speed in
+REPEATS = 5  # with it
 Event = tuple[float, float, str]  # start, end, operation
 
 
@@ -98,8 +99,8 @@ def flops(shape: TransformerShape) -> dict[str, float]:
     return found
 
 
-def measure(config: RunConfig) -> tuple[float, dict[str, float]]:
-    """Return the seconds of a step under the profiler, and those of each of its parts."""
+def measure(config: RunConfig) -> tuple[float, dict[str, float], float]:
+    """Return the seconds of a step and of each of its parts, profiled, and the matmul peak."""
     mesh = make_mesh()
     made = programs(config.shape, config.options, config.recipe, config.accumulate, mesh)
     size = (STEPS, config.batch, LENGTH + 1)
@@ -115,9 +116,11 @@ def measure(config: RunConfig) -> tuple[float, dict[str, float]]:
         metrics.loss.block_until_ready()
         return (time.perf_counter() - start) / STEPS
 
-    call()
-    calls = [call() for _ in range(REPEATS)]
-    profiles = []
+    calls, profiles, peak = [], [], 0.0
+    end = time.monotonic() + SECONDS
+    while time.monotonic() < end:
+        calls.append(call())
+        peak = max(peak, matmul_peak.__wrapped__(config.options.dtype))
     for _ in range(REPEATS):
         with tempfile.TemporaryDirectory() as folder:
             with jax.profiler.trace(folder):
@@ -132,7 +135,7 @@ def measure(config: RunConfig) -> tuple[float, dict[str, float]]:
         part = owner.get(op, DISPATCH)
         spent[part] += nanoseconds / 1e9 / STEPS
         spent[DISPATCH] -= nanoseconds / 1e9 / STEPS
-    return seconds, spent
+    return seconds, spent, peak
 
 
 def main(sizes: list[str]) -> None:
@@ -141,8 +144,7 @@ def main(sizes: list[str]) -> None:
         if sizes and str(case[0]) not in sizes:
             continue
         config = config_of(*case)
-        seconds, spent = measure(config)
-        peak = max(matmul_peak.__wrapped__(config.options.dtype) for _ in range(REPEATS))
+        seconds, spent, peak = measure(config)
         counted = flops(config.shape)
         for part, spent_here in sorted(spent.items(), key=lambda pair: -pair[1]):
             line = (

@@ -55,8 +55,8 @@ def narrow_intervals(problem: Problem) -> tuple[str, ...]:
         return ()
     count = int(problem.counted.sum())
     return (
-        f"With {count} runs the intervals, from the curvature at the optimum, are too narrow; "
-        "bootstrap for honest ones.",
+        f"With {count} runs the intervals, from the curvature at the optimum, tend to be too "
+        "narrow; bootstrap for honest ones.",
     )
 
 
