@@ -11,6 +11,7 @@ PACKAGE = Path(scaling_jax.__file__).parent
 
 # From the bottom up: a room leans only on rooms of lower rank.
 RANK = {
+    "_files": 0,
     "_json": 0,
     "_pytree": 0,
     "_numerics": 1,

@@ -1,8 +1,6 @@
 """What one training run is: enough to start it, resume it and repeat it."""
 
 import dataclasses
-import json
-from pathlib import Path
 from typing import Any
 
 from scaling_jax.shapes import TransformerShape
@@ -80,10 +78,6 @@ class RunConfig:
     def to_dict(self) -> dict[str, Any]:
         """Return the run as plain nested values."""
         return dataclasses.asdict(self)
-
-    def write(self, path: Path) -> None:
-        """Write the run as JSON."""
-        path.write_text(json.dumps(self.to_dict(), indent=2) + "\n", encoding="utf-8")
 
 
 def difference(one: Any, other: Any, path: str = "") -> str | None:

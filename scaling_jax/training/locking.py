@@ -1,9 +1,15 @@
-"""One process at a time in a run's folder."""
+"""A run's folder: of one run, and of one process at a time."""
 
 import contextlib
 import fcntl
+import json
 from collections.abc import Iterator
 from pathlib import Path
+
+from scaling_jax._files import write_whole
+from scaling_jax.training.config import RunConfig, difference
+from scaling_jax.training.corpus import Corpus
+from scaling_jax.training.mesh import as_lead, is_lead
 
 
 class BusyError(ValueError):
@@ -23,3 +29,37 @@ def locked(folder: Path) -> Iterator[None]:
         except BlockingIOError as error:
             raise BusyError(f"{folder} is being trained in by another process") from error
         yield
+
+
+@contextlib.contextmanager
+def held(out: Path, config: RunConfig, corpus: Corpus) -> Iterator[None]:
+    """Hold the folder for this run: the lead does, and all processes go on or none."""
+    with contextlib.ExitStack() as stack:
+        error: Exception | None = None
+        if is_lead():
+            try:
+                out.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(locked(out))
+                claim(out, config, corpus)
+            except (ValueError, OSError) as raised:
+                error = raised
+        is_busy = as_lead(isinstance(error, BusyError))
+        if as_lead(error is not None):
+            other = BusyError if is_busy else ValueError
+            raise error or other(f"{out} is refused by process 0, which says why")
+        yield
+
+
+def claim(out: Path, config: RunConfig, corpus: Corpus) -> None:
+    """Make the folder this run's, or refuse one that is another's."""
+    mine = json.loads(json.dumps(config.to_dict() | {"corpus": corpus.fingerprint}))
+    path = out / "run.json"
+    if not path.exists():
+        write_whole(path, json.dumps(mine, indent=2) + "\n")
+        return
+    try:
+        found = difference(mine, json.loads(path.read_text("utf-8")))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path} is not the configuration of a run ({error})") from error
+    if found:
+        raise ValueError(f"{out} holds another run: {found}; give another folder")

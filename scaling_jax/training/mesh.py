@@ -4,6 +4,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding
 
 AXES = ("data", "fsdp")
@@ -58,3 +59,10 @@ def to_devices(mesh: Mesh, windows: np.ndarray, batch_axis: int) -> jax.Array:
 def is_lead() -> bool:
     """Whether this process is the one that writes."""
     return jax.process_index() == 0
+
+
+def as_lead(flag: bool) -> bool:
+    """Return the lead's flag in every process, where each might see another."""
+    if jax.process_count() > 1:
+        flag = bool(multihost_utils.broadcast_one_to_all(np.bool_(flag)))
+    return flag

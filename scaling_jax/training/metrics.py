@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from scaling_jax._files import write_whole
 from scaling_jax._json import strict
 
 
@@ -16,9 +17,7 @@ class MetricsFile:
         self.path = path
         kept = [line for line in read_metrics(path) if line["step"] <= after]
         if path.exists():
-            scratch = path.with_suffix(".tmp")
-            scratch.write_text("".join(map(_line, kept)), encoding="utf-8")
-            scratch.replace(path)
+            write_whole(path, "".join(map(_line, kept)))
         self.seconds = kept[-1]["seconds"] if kept else 0.0
         self._file = path.open("a", encoding="utf-8", buffering=1)  # whoever looks on sees it
 

@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 from typing import Any, Literal
 
+from scaling_jax._files import write_whole
 from scaling_jax._json import strict
 from scaling_jax.training.config import RunConfig
 from scaling_jax.training.corpus import Corpus
@@ -67,10 +68,8 @@ class RunRecord:
 
     def write(self, path: Path) -> None:
         """Write the record as JSON, whole or not at all."""
-        scratch = path.with_suffix(".tmp")
         content = strict(dataclasses.asdict(self))
-        scratch.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", "utf-8")
-        scratch.replace(path)
+        write_whole(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
     @classmethod
     def read(cls, path: Path) -> "RunRecord":

@@ -2,12 +2,15 @@
 
 import csv
 import dataclasses
+import io
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from scaling_jax._files import write_whole
 from scaling_jax.training.corpus import Corpus
 from scaling_jax.training.locking import BusyError
+from scaling_jax.training.mesh import is_lead
 from scaling_jax.training.metrics import read_metrics
 from scaling_jax.training.recipes import PlannedRun, SweepRecipe
 from scaling_jax.training.record import RunRecord
@@ -78,7 +81,8 @@ def sweep(
             )
         except BusyError:
             continue
-        write_table(out, finished(recipe, out))
+        if is_lead():
+            write_table(out, finished(recipe, out))
     return records
 
 
@@ -98,12 +102,11 @@ def write_table(out: Path, records: dict[str, RunRecord]) -> None:
     """Write `runs.csv`: a row a run, whole or not at all."""
     names = ["name", *(field.name for field in dataclasses.fields(RunRecord))]
     rows = ({"name": name, **dataclasses.asdict(each)} for name, each in records.items())
-    scratch = out / "runs.csv.tmp"
-    with scratch.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, names, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(_plain(rows))
-    scratch.replace(out / "runs.csv")
+    table = io.StringIO()
+    writer = csv.DictWriter(table, names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(_plain(rows))
+    write_whole(out / "runs.csv", table.getvalue())
 
 
 def _plain(rows: Iterable[dict]) -> Iterable[dict]:

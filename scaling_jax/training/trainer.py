@@ -1,7 +1,5 @@
 """`train`: one run, from a configuration and a corpus to its record, whatever interrupts it."""
 
-import contextlib
-import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -9,14 +7,14 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jax.experimental import multihost_utils
 
 from scaling_jax.training.checkpoints import Checkpoints
-from scaling_jax.training.config import RunConfig, difference
+from scaling_jax.training.config import RunConfig
 from scaling_jax.training.corpus import Corpus
 from scaling_jax.training.loading import batches, check_epochs, heldout_batches
-from scaling_jax.training.locking import locked
+from scaling_jax.training.locking import claim, held
 from scaling_jax.training.mesh import (
+    as_lead,
     check_batch,
     is_lead,
     make_mesh,
@@ -74,14 +72,13 @@ def train(
             checkpointed is kept.
     """
     out = Path(out)
-    if (out / "record.json").exists():
-        _claim(out, config, corpus)
+    if as_lead((out / "record.json").exists()):
+        claim(out, config, corpus)
         return RunRecord.read(out / "record.json")
     epochs = _check(config, corpus)
     mesh = make_mesh(fsdp)
     check_batch(mesh, config.batch // config.accumulate)
-    _claim(out, config, corpus)
-    with locked(out) if is_lead() else contextlib.nullcontext(), jax.set_mesh(mesh):
+    with held(out, config, corpus), jax.set_mesh(mesh):
         end = _Run(config, corpus, out, mesh, checkpoint_seconds, progress).go()
         record = _record(config, corpus, epochs, end)
         if is_lead():
@@ -171,10 +168,7 @@ class _Run:
 
     def _is_due(self, elapsed: float) -> bool:
         """Whether to save now; the lead's clock decides for every process."""
-        due = elapsed >= self.checkpoint_seconds
-        if jax.process_count() > 1:
-            due = bool(multihost_utils.broadcast_one_to_all(np.bool_(due)))
-        return due
+        return as_lead(elapsed >= self.checkpoint_seconds)
 
     def _write(self, log: MetricsFile, done: int, count: int, metrics: Metrics) -> None:
         """Append one line for one call; the mean over its steps."""
@@ -238,19 +232,6 @@ def _check(config: RunConfig, corpus: Corpus) -> float:
         corpus, length=config.length, batch=config.batch, steps=config.steps,
         repeats=config.repeats,
     )  # fmt: skip
-
-
-def _claim(out: Path, config: RunConfig, corpus: Corpus) -> None:
-    """Make the folder this run's, or refuse one that is another's."""
-    mine = json.loads(json.dumps(config.to_dict() | {"corpus": corpus.fingerprint}))
-    path = out / "run.json"
-    if path.exists():
-        found = difference(mine, json.loads(path.read_text("utf-8")))
-        if found:
-            raise ValueError(f"{out} holds another run: {found}; give another folder")
-    elif is_lead():
-        out.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(mine, indent=2) + "\n", "utf-8")
 
 
 def _record(config: RunConfig, corpus: Corpus, epochs: float, end: _End) -> RunRecord:

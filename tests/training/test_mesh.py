@@ -12,6 +12,7 @@ import jax
 import pytest
 
 from scaling_jax.training import train
+from scaling_jax.training.locking import locked
 from scaling_jax.training.mesh import make_mesh
 from tests.support import approx
 from tests.training.conftest import CONFIG
@@ -20,7 +21,7 @@ SHORT = dataclasses.replace(
     CONFIG, batch=8, tokens=8 * CONFIG.length * 24, heldout_tokens=2**12
 )
 WORKER = """
-import dataclasses, sys
+import contextlib, sys
 import jax
 corpus, out, fsdp, devices, address, process = sys.argv[1:]
 jax.config.update("jax_num_cpu_devices", int(devices))
@@ -28,8 +29,13 @@ if address:
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
     jax.distributed.initialize(address, 2, int(process))
 from scaling_jax.training import Corpus, train
+from scaling_jax.training.locking import BusyError
 from tests.training.test_mesh import SHORT
 
+if address:
+    with contextlib.suppress(BusyError):
+        train(SHORT, Corpus.open(corpus), out + "/busy", fsdp=int(fsdp))
+        sys.exit("trained in a folder that another process holds")
 train(SHORT, Corpus.open(corpus), out, fsdp=int(fsdp))
 """
 
@@ -76,13 +82,15 @@ def test_eight_devices_are_one(alone, corpus, tmp_path, fsdp):
     assert many["train_loss"] == approx(alone.train_loss, rel=2e-3)
 
 
-def test_two_processes_are_one(alone, corpus, tmp_path):
+def test_two_processes_are_one_and_both_hear_a_refusal(alone, corpus, tmp_path):
     address = f"127.0.0.1:{free_port()}"
-    workers = [
-        work(corpus, tmp_path, fsdp=2, devices=2, address=address, process=each)
-        for each in (0, 1)
-    ]
-    assert [worker.wait() for worker in workers] == [0, 0]
+    (tmp_path / "busy").mkdir()
+    with locked(tmp_path / "busy"):
+        workers = [
+            work(corpus, tmp_path, fsdp=2, devices=2, address=address, process=each)
+            for each in (0, 1)
+        ]
+        assert [worker.wait() for worker in workers] == [0, 0]
     both = record(tmp_path)
     assert both["devices"] == "4 x cpu"
     assert both["loss"] == approx(alone.loss, rel=2e-3)
