@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import Positional, arg
 
-from scaling_jax.cli.options import OptionalFloat, Switch
+from scaling_jax.cli.options import OptionalFloat, OptionalPath, Switch
 from scaling_jax.cli.show import print_json, print_table
 from scaling_jax.cli.training import CorpusOptions, ProcessOptions, training_bar
 
@@ -24,8 +24,9 @@ class Sweep:
     """
 
     recipe: Positional[str]
-    """sardana47 (the paper's 47 runs), cpu47 (their structure on two CPU cores) or smoke."""
-    out: Path
+    """sardana47 (the paper's 47 runs), cpu47 (their structure on two CPU cores) or smoke; with
+    --status, the folder of a sweep as well."""
+    out: OptionalPath = None
     """The sweep's folder; runs.csv is in it."""
     data: CorpusOptions
     shard: str = "0/1"
@@ -54,29 +55,27 @@ class Sweep:
 
     def run(self) -> None:
         """Train, or tell."""
-        from scaling_jax.training import SWEEPS  # noqa: PLC0415
+        from scaling_jax.training import recipe_of  # noqa: PLC0415
 
-        if self.recipe not in SWEEPS:
-            raise ValueError(
-                f"the sweep is {self.recipe!r}; it must be one of {', '.join(SWEEPS)}"
-            )
-        recipe = SWEEPS[self.recipe]
         if self.dry_run:
-            self._estimate(recipe)
+            self._estimate(_named(self.recipe))
         elif self.status:
-            self._status(recipe)
+            name = recipe_of(self.recipe) if self.out is None else self.recipe
+            self._status(_named(name), self.out or Path(self.recipe))
+        elif self.out is None:
+            raise ValueError("--out is missing; give the sweep's folder")
         else:
-            self._train(recipe)
+            self._train(_named(self.recipe), self.out)
 
-    def _train(self, recipe: "SweepRecipe") -> None:
+    def _train(self, recipe: "SweepRecipe", out: Path) -> None:
         from scaling_jax.training import sweep  # noqa: PLC0415
 
         index, count = _shard(self.shard)
-        self.processes.start(self.out / ".compiled")
-        corpus = self.data.open(self.out)
+        self.processes.start(out / ".compiled")
+        corpus = self.data.open(out)
         with training_bar(len(recipe.runs()[index::count])) as (started, moved):
             records = sweep(
-                recipe, corpus, self.out, seed=self.seed, shard=(index, count), fsdp=self.fsdp,
+                recipe, corpus, out, seed=self.seed, shard=(index, count), fsdp=self.fsdp,
                 checkpoint_seconds=self.checkpoint_seconds, started=started, progress=moved,
             )  # fmt: skip
         diverged = sum(each.status == "diverged" for each in records)
@@ -84,17 +83,17 @@ class Sweep:
             "recipe": recipe.name,
             "finished": len(records) - diverged,
             "diverged": diverged,
-            "runs": str(self.out / "runs.csv"),
+            "runs": str(out / "runs.csv"),
         }
         if self.json:
             print_json(answer)
         else:
             print(f"{answer['finished']} runs finished, {diverged} diverged: {answer['runs']}")
 
-    def _status(self, recipe: "SweepRecipe") -> None:
+    def _status(self, recipe: "SweepRecipe", out: Path) -> None:
         from scaling_jax.training import status  # noqa: PLC0415
 
-        runs = status(recipe, self.out)
+        runs = status(recipe, out)
         counts = {
             state: sum(run.state == state for run in runs)
             for state in ("finished", "begun", "waiting", "diverged")
@@ -138,6 +137,14 @@ class Sweep:
         rows = [(name, *map(_cell, run)) for name, run in runs.items()]
         rows.append(("all", "", "", "", *map(_cell, list(total.values())[1:])))
         print_table(f"{recipe.name}: {len(runs)} runs at MFU {mfu:g}", ("run", *names), rows)
+
+
+def _named(name: str) -> "SweepRecipe":
+    from scaling_jax.training import SWEEPS  # noqa: PLC0415
+
+    if name not in SWEEPS:
+        raise ValueError(f"the sweep is {name!r}; it must be one of {', '.join(SWEEPS)}")
+    return SWEEPS[name]
 
 
 def _cell(value: float | None) -> str:

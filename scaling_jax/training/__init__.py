@@ -17,6 +17,7 @@ from scaling_jax.training.recipes import SWEEPS as SWEEPS
 from scaling_jax.training.recipes import PlannedRun as PlannedRun
 from scaling_jax.training.recipes import SweepRecipe as SweepRecipe
 from scaling_jax.training.record import RunRecord as RunRecord
+from scaling_jax.training.sweep import recipe_of as recipe_of
 from scaling_jax.training.sweep import status as status
 from scaling_jax.training.sweep import sweep as sweep
 from scaling_jax.training.trainer import Progress as Progress

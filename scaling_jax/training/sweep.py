@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import io
+import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +16,8 @@ from scaling_jax.training.metrics import read_metrics
 from scaling_jax.training.recipes import PlannedRun, SweepRecipe
 from scaling_jax.training.record import RunRecord
 from scaling_jax.training.trainer import Progress, train
+
+_NAME = "sweep.json"
 
 
 class RunStatus(NamedTuple):
@@ -59,12 +62,14 @@ def sweep(
         The records of this shard's runs that are over.
 
     Raises:
-        ValueError, OSError: as in `train`, or the shard does not exist.
+        ValueError, OSError: as in `train`, the shard does not exist, or the folder holds the
+            sweep of another recipe.
     """
     index, count = shard
     if not 0 <= index < count:
         raise ValueError(f"shard is {index}/{count}; i/n needs 0 <= i < n")
     out, records = Path(out), []
+    _claim(out, recipe)
     for run in recipe.runs(seed)[index::count]:
         if started is not None:
             started(run)
@@ -84,6 +89,18 @@ def sweep(
         if is_lead():
             write_table(out, finished(recipe, out))
     return records
+
+
+def recipe_of(out: str | Path) -> str:
+    """Return the name of the recipe whose sweep a folder holds.
+
+    Raises:
+        ValueError: the folder holds no sweep.
+    """
+    try:
+        return json.loads((Path(out) / _NAME).read_text("utf-8"))["recipe"]
+    except (OSError, KeyError, json.JSONDecodeError) as error:
+        raise ValueError(f"{out} is not the folder of a sweep: it has no {_NAME}") from error
 
 
 def status(recipe: SweepRecipe, out: str | Path) -> list[RunStatus]:
@@ -107,6 +124,18 @@ def write_table(out: Path, records: dict[str, RunRecord]) -> None:
     writer.writeheader()
     writer.writerows(_plain(rows))
     write_whole(out / "runs.csv", table.getvalue())
+
+
+def _claim(out: Path, recipe: SweepRecipe) -> None:
+    """Make the folder this recipe's, or refuse one that is another's."""
+    if (out / _NAME).exists():
+        if (found := recipe_of(out)) != recipe.name:
+            raise ValueError(
+                f"{out} holds the sweep {found}; give another folder for {recipe.name}"
+            )
+    elif is_lead():
+        out.mkdir(parents=True, exist_ok=True)
+        write_whole(out / _NAME, json.dumps({"recipe": recipe.name}) + "\n")
 
 
 def _plain(rows: Iterable[dict]) -> Iterable[dict]:

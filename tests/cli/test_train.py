@@ -70,6 +70,21 @@ def test_sweep_status_of_nothing(tmp_path, capsys):
     assert told["finished"] == told["begun"] == told["diverged"] == 0
 
 
+def test_sweep_status_of_a_folder(tmp_path, capsys):
+    (tmp_path / "sweep.json").write_text('{"recipe": "cpu47"}')
+    assert main(["sweep", "--status", str(tmp_path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["waiting"] == 47
+    assert main(["sweep", "--status", "cpu47"]) == 2
+    assert "cpu47 is not the folder of a sweep: it has no sweep.json" in capsys.readouterr().err
+
+
+def test_sweep_without_a_folder(capsys):
+    assert main(["sweep", "cpu47", "--dry-run"]) == 0
+    assert "cpu47: 47 runs" in capsys.readouterr().out
+    assert main(["sweep", "cpu47"]) == 2
+    assert "--out is missing; give the sweep's folder" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from scaling_jax.runs import read_runs
-from scaling_jax.training import RECIPES, SWEEPS, Machine, estimate, status, sweep
+from scaling_jax.training import RECIPES, SWEEPS, Machine, estimate, recipe_of, status, sweep
 from scaling_jax.training.locking import locked
 from scaling_jax.training.recipes import Size
 from tests.conftest import DATA
@@ -75,6 +75,13 @@ def test_shards_share_the_runs_and_a_second_start_only_finishes(swept):
     assert [run.state for run in between] == ["finished", "waiting", "finished"]
     assert [round(record.tokens_per_param) for record in records] == [1, 3, 5]
     assert records[0] == first[0]
+
+
+def test_a_folder_holds_one_sweep(swept, corpus):
+    *_, out = swept
+    assert recipe_of(out) == TINY.name
+    with pytest.raises(ValueError, match=r"holds the sweep smoke; give another folder for wee"):
+        sweep(dataclasses.replace(TINY, name="wee"), corpus, out)
 
 
 def test_the_table_is_what_a_fit_reads(swept):
