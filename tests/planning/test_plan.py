@@ -30,7 +30,7 @@ def test_no_neighbour_of_equal_loss_is_cheaper(law):
     best = law.compute_optimal(params=3e9)
     loss = law(best.params, best.tokens)
     plan = sj.plan(law, sj.Flops(), DEMAND, loss=loss)
-    assert law(plan.params, plan.tokens) == approx(loss, rel=1e-5 if not X64 else 1e-12)
+    assert law(plan.params, plan.tokens) == approx(loss, rel=1e-5 if not X64 else 1e-12), plan
     sizes = float(plan.params) * np.array([0.7, 0.95, 0.999, 1.001, 1.05, 1.4])
     others = total(sizes, np.asarray(law.tokens_for(loss, sizes)))
     slack = 1 - 1e-4 * (not X64)
