@@ -15,7 +15,7 @@ from scaling_jax.plotting import paper_runs
 jax.config.update("jax_enable_x64", True)
 
 FIGURES = Path(__file__).parent / "figures"
-TYPICAL = 110.0  # runs are whole batches: 100 tokens/param is 100.02
+TYPICAL = 100.0
 
 
 def signed_errors(runs: sj.Runs, law: sj.Law) -> None:
@@ -24,7 +24,7 @@ def signed_errors(runs: sj.Runs, law: sj.Law) -> None:
     print(f"{'params':>8}" + "".join(f"{ratio:>8}" for ratio in (250, 500, 1000, 5000, 10_000)))
     for params in np.unique(runs.params):
         mine = runs.where(runs.params == params)
-        far = mine.where(mine.tokens_per_param > TYPICAL)
+        far = mine.where(~mine.within(max_tokens_per_param=TYPICAL))
         error = np.asarray(law(far.params, far.tokens)) - far.loss
         if len(far):
             order = np.argsort(far.tokens)

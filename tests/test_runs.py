@@ -1,8 +1,10 @@
 import csv
 import io
 import json
+import re
 from importlib import resources
 
+import jax
 import numpy as np
 import pytest
 from hypothesis import given
@@ -148,6 +150,64 @@ def test_other_refusals(tmp_path):
         read_runs(write(tmp_path / "a.jsonl", "[1]"))
     with pytest.raises(ValueError, match="column tokens: the value is missing"):
         read_runs(write(tmp_path / "a.jsonl", '{"params": 1, "tokens": null, "loss": 2}'))
+
+
+TABLE = {"params": [1e8, 1e9], "tokens": [2e9, 2e10], "loss": [3.5, 3.0]}
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        (TABLE | {"group": ["a", ""]}, "row 2, column group: the value is missing"),
+        (TABLE | {"group": [None, "a"]}, "row 1, column group: the value is missing"),
+        (TABLE | {"loss": 3.0}, "column loss is 3.0; it must be one value per run"),
+        (
+            TABLE | {"params": ["1,000", 1]},
+            "'1,000'; it must be a positive number without commas",
+        ),
+        (np.ones((2, 3)), "not from ndarray"),
+        (
+            Runs(params=np.ones(1), tokens=np.ones(2), loss=np.ones(1)),
+            "tokens has the shape (2,)",
+        ),
+    ],
+)
+def test_refusals_of_tables(source, words):
+    with pytest.raises(ValueError, match=re.escape(words)):
+        read_runs(source)
+
+
+def test_a_traced_table_is_refused():
+    with pytest.raises(ValueError, match=r"column loss is traced by JAX; .* `refit`"):
+        jax.grad(lambda x: read_runs(TABLE | {"loss": x * np.ones(2)}).loss.sum())(3.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("a.csv", b"params;tokens;loss\n1;2;3\n", "are separated by commas, not by ';'"),
+        ("a.jsonl", b'{"params": "\xe9"}', "is no JSON file: 'utf-8'"),
+        ("a.jsonl", b'{"params": 1%s, "tokens": 1, "loss": 1}' % (b"0" * 400), "row 1, column"),
+    ],
+)
+def test_refusals_of_files(tmp_path, name, content, words):
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=re.escape(words)) as error:
+        read_runs(path)
+    assert len(str(error.value)) < 300
+
+
+def test_json_of_one_array_and_of_odd_ends_of_lines(tmp_path):
+    lines = [json.dumps({"params": 1e8, "tokens": 2e9, "loss": loss}) for loss in (3.5, 3.4)]
+    array = read_runs(write(tmp_path / "a.json", f"[\n{lines[0]},\n{lines[1]}]"))
+    assert listed(array.loss) == [3.5, 3.4]
+    odd = '{"name": "a\u2028b", "params": 1e8, "tokens": 2e9, "loss": 3.5}'
+    assert len(read_runs(write(tmp_path / "b.jsonl", odd))) == 1
+
+
+def test_a_ratio_of_whole_batches_is_the_ratio_that_was_meant():
+    assert len(runs_room.CPU47.select(max_tokens_per_param=100)) == 34
 
 
 positive = st.floats(min_value=1e-300, max_value=1e300)

@@ -10,12 +10,13 @@ and runs with the same `group` (a seed, a sweep, a schedule) are not independent
 import math
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from scaling_jax.runs.record import FLOPS_PER_PARAM_TOKEN, Runs
+from scaling_jax.laws import TRAIN_FLOPS_PER_PARAM_TOKEN
+from scaling_jax.runs.record import Runs
 from scaling_jax.runs.tables import Table, check_doubled, read_table
 
 # Column names in use, letters and digits only, in lower case.
@@ -53,7 +54,8 @@ def read_runs(source: str | os.PathLike[str] | Mapping[str, Any] | Any) -> Runs:
 
     Args:
         source: the path of a `.csv`, `.jsonl` or `.parquet` file (the last needs pyarrow),
-            or a dict, pandas or polars frame of columns.
+            or a dict, pandas or polars frame of columns; `Runs` are returned with their
+            columns as arrays.
 
     Raises:
         ValueError: a column is missing or doubled, or a value is missing, no number, or not
@@ -64,7 +66,7 @@ def read_runs(source: str | os.PathLike[str] | Mapping[str, Any] | Any) -> Runs:
         >>> read_runs({"Model Size": [1e8], "Training FLOP": [1.2e18], "loss": [3.6]}).tokens
         array([2.e+09])
     """
-    return _runs(read_table(source))
+    return _as_arrays(source) if isinstance(source, Runs) else _runs(read_table(source))
 
 
 def read_scores(source: str | os.PathLike[str] | Mapping[str, Any] | Any) -> dict[str, Any]:
@@ -83,11 +85,25 @@ def read_scores(source: str | os.PathLike[str] | Mapping[str, Any] | Any) -> dic
         cells = [row[index] for row in table.rows]
         try:
             values = [float(cell) if cell not in (None, "") else math.nan for cell in cells]
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             continue
         if index not in own:
             scores[name] = np.array(values)
     return scores
+
+
+def _as_arrays(runs: Runs) -> Runs:
+    """Return runs whose columns are arrays, all of one length."""
+    columns = {
+        name: np.asarray(column) for name, column in vars(runs).items() if column is not None
+    }
+    for name, column in columns.items():
+        if column.shape != (columns["loss"].size,):
+            raise ValueError(
+                f"{name} has the shape {column.shape} and loss {columns['loss'].shape}; "
+                "every column must have one value per run"
+            )
+    return Runs(**columns)
 
 
 def _runs(table: Table) -> Runs:
@@ -99,7 +115,7 @@ def _runs(table: Table) -> Runs:
             missing = "tokens (nor train_flops)" if name == "train_flops" else name
             raise ValueError(
                 f"{table.source} has no column {missing}; its columns are "
-                f"{', '.join(table.names) or 'none'}"
+                f"{', '.join(table.names) or 'none'}{_separator(table.names)}"
             )
     if not table.rows:
         raise ValueError(f"{table.source} has no runs; it must have one row per run")
@@ -107,9 +123,9 @@ def _runs(table: Table) -> Runs:
     columns = {name: np.array(list(_numbers(table, known[name], name))) for name in wanted}
     if "train_flops" in columns:
         flops = columns.pop("train_flops")
-        columns["tokens"] = flops / (FLOPS_PER_PARAM_TOKEN * columns["params"])
+        columns["tokens"] = flops / (TRAIN_FLOPS_PER_PARAM_TOKEN * columns["params"])
     if "group" in known:
-        columns["group"] = np.array([str(row[known["group"]]).strip() for row in table.rows])
+        columns["group"] = np.array(list(_labels(table, known["group"])))
     return Runs(**columns)
 
 
@@ -131,13 +147,42 @@ def _numbers(table: Table, column: int, name: str) -> Iterator[float]:
     words = _KINDS.get(name, _POSITIVE)
     for row, number in zip(table.rows, table.numbers, strict=True):
         cell = row[column]
-        where = f"{table.source}, row {number}, column {table.names[column]}"
-        if cell is None or (isinstance(cell, str) and not cell.strip()):
+        where = _where(table, number, column)
+        if _is_missing(cell):
             raise ValueError(f"{where}: the value is missing; it must be {words}")
         try:
             value = math.nan if isinstance(cell, bool) else float(cell)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             value = math.nan
         if not (0 < value < math.inf or (value == 0 and name in _KINDS)):
-            raise ValueError(f"{where}: the value is {cell!r}; it must be {words}")
+            hint = " without commas" if "," in str(cell) else ""
+            said = f"{cell!r}"[:40]
+            raise ValueError(f"{where}: the value is {said}; it must be {words}{hint}")
         yield value
+
+
+def _labels(table: Table, column: int) -> Iterator[str]:
+    for row, number in zip(table.rows, table.numbers, strict=True):
+        cell = row[column]
+        if _is_missing(cell) or (isinstance(cell, float) and math.isnan(cell)):
+            raise ValueError(
+                f"{_where(table, number, column)}: the value is missing; it must be a label, "
+                "for a run that depends on no other one of its own"
+            )
+        yield str(cell).strip()
+
+
+def _is_missing(cell: Any) -> bool:
+    return cell is None or (isinstance(cell, str) and not cell.strip())
+
+
+def _where(table: Table, number: int, column: int) -> str:
+    return f"{table.source}, row {number}, column {table.names[column]}"
+
+
+def _separator(names: Sequence[str]) -> str:
+    """Return a hint where the only name looks like several."""
+    found = [mark for mark in (";", "\t", "|") if len(names) == 1 and mark in names[0]]
+    return (
+        f", which is one: values are separated by commas, not by {found[0]!r}" if found else ""
+    )

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 
 from scaling_jax._pytree import Record
+from scaling_jax.laws import TRAIN_FLOPS_PER_PARAM_TOKEN
 
-FLOPS_PER_PARAM_TOKEN = 6.0  # Kaplan et al. 2020, section 2.1
+# A run is a whole number of batches, so that its ratio of 100 may be 100.02.
+_WIDENED = 1e-3
 
 
 class Runs(Record):
@@ -42,7 +44,7 @@ class Runs(Record):
     @property
     def train_flops(self) -> np.ndarray:
         """6 N D of each run."""
-        return FLOPS_PER_PARAM_TOKEN * self.params * self.tokens
+        return TRAIN_FLOPS_PER_PARAM_TOKEN * self.params * self.tokens
 
     def where(self, keep: Any) -> "Runs":
         """Return the runs that a mask or an index array keeps, in its order."""
@@ -63,8 +65,8 @@ class Runs(Record):
     ) -> np.ndarray:
         """Return which runs are within limits, bounds included.
 
-        A bound is widened by a millionth, so that a ratio of 100 that was written as
-        tokens and params, both rounded, still counts as 100.
+        A bound is widened by a thousandth: a run takes whole batches, and one of 100.02
+        tokens per parameter still counts as 100.
         """
         limits = {
             "params": (min_params, max_params),
@@ -75,7 +77,7 @@ class Runs(Record):
         keep = np.ones(len(self), bool)
         for name, (low, high) in limits.items():
             column = getattr(self, name)
-            keep &= (column >= low * (1 - 1e-6)) & (column <= high * (1 + 1e-6))
+            keep &= (column >= low * (1 - _WIDENED)) & (column <= high * (1 + _WIDENED))
         return keep
 
     def select(self, **limits: float) -> "Runs":

@@ -3,11 +3,12 @@
 import csv
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from jax.core import Tracer
 
 
 class Table(NamedTuple):
@@ -56,16 +57,15 @@ def _from_csv(path: Path) -> Table:
 
 
 def _from_json_lines(path: Path) -> Table:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is no JSON file: {error}") from None
     records, numbers = [], []
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
-        if not line.strip():
-            continue
-        try:
-            record = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{path}, row {number} is no JSON: {error}") from None
+    for number, record in _json_rows(path, text):
         if not isinstance(record, dict):
-            raise ValueError(f"{path}, row {number} is {line.strip()!r}; it must be an object")
+            said = f"{record!r}"[:40]
+            raise ValueError(f"{path}, row {number} is {said}; it must be an object")
         records.append(record)
         numbers.append(number)
     if not records:
@@ -73,6 +73,24 @@ def _from_json_lines(path: Path) -> Table:
     names = list(dict.fromkeys(name for record in records for name in record))
     rows = [[record.get(name) for name in names] for record in records]
     return Table(str(path), names, rows, numbers)
+
+
+def _json_rows(path: Path, text: str) -> Iterator[tuple[int, Any]]:
+    """Yield number and value of each row: of JSON lines, or of one array."""
+    if text.lstrip().startswith("["):
+        yield from enumerate(_json(path, 1, text), 1)
+        return
+    # Only "\n" ends a line: a string may hold what Python takes for further ends of lines.
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.strip():
+            yield number, _json(path, number, line)
+
+
+def _json(path: Path, number: int, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"{path}, row {number} is no JSON: {error}") from None
 
 
 def _from_parquet(path: Path) -> Table:
@@ -84,26 +102,35 @@ def _from_parquet(path: Path) -> Table:
 
 
 def _from_columns(source: str, table: Any) -> Table:
-    try:
-        names = [str(name) for name in getattr(table, "columns", table)]
-        check_doubled(source, names)
-        columns = {name: np.asarray(table[name]).tolist() for name in names}
-    except (TypeError, KeyError, IndexError):
+    keys = table.columns if hasattr(table, "columns") else table
+    if not (hasattr(table, "columns") or isinstance(table, Mapping)):
         raise ValueError(
             f"runs are read from a path, a data frame or a mapping of columns, not from "
             f"{type(table).__name__}"
-        ) from None
-    lengths = {
-        name: len(column) for name, column in columns.items() if isinstance(column, list)
-    }
+        )
+    names = [str(key) for key in keys]
+    check_doubled(source, names)
+    columns = {str(key): _cells(source, key, table[key]) for key in keys}
     for name in names:
-        if lengths.get(name) != lengths.get(names[0]):
+        if len(columns[name]) != len(columns[names[0]]):
             raise ValueError(
-                f"{source}: column {name} has {lengths.get(name, 'no')} rows and "
-                f"{names[0]} has {lengths.get(names[0], 'none')}; they must be as many"
+                f"{source}: column {name} has {len(columns[name])} rows and "
+                f"{names[0]} has {len(columns[names[0]])}; they must be as many"
             )
     rows = list(zip(*columns.values(), strict=True))
     return Table(source, names, rows, range(1, len(rows) + 1))
+
+
+def _cells(source: str, key: Any, column: Any) -> list[Any]:
+    if isinstance(column, Tracer):
+        raise ValueError(
+            f"{source}: column {key} is traced by JAX; a table holds numbers, and `refit` is "
+            "what can be differentiated and mapped"
+        )
+    cells = np.asarray(column).tolist()
+    if not isinstance(cells, list):
+        raise ValueError(f"{source}: column {key} is {cells!r}; it must be one value per run")
+    return cells
 
 
 def check_doubled(source: str, names: Iterable[str]) -> None:
