@@ -49,7 +49,8 @@ def test_a_run_that_cannot_be_is_refused_in_a_sentence(
 
 
 def test_no_corpus(tmp_path, capsys):
-    assert main(["train", *SHAPE, "--tokens", "1e4", "--corpus", "no", "--out", "x"]) == 2
+    out = str(tmp_path / "run")
+    assert main(["train", *SHAPE, "--tokens", "1e4", "--corpus", "no", "--out", out]) == 2
     assert "no corpus is at 'no'" in capsys.readouterr().err
 
 
