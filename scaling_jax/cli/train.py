@@ -125,8 +125,9 @@ class Train:
         print_json(row) if self.json else _print(row)
         if record.status == "diverged":
             last = record.last_checkpoint
-            kept = "before any checkpoint" if last is None else f"last good checkpoint {last}"
-            print(f"scaling-jax: a loss was not finite ({kept})", file=sys.stderr)
+            kept = "no good checkpoint" if last is None else f"last good checkpoint {last}"
+            where = f"at step {record.steps:,} of {config.steps:,}"
+            print(f"scaling-jax: the loss was not finite {where} ({kept})", file=sys.stderr)
             raise SystemExit(1)
 
     def _config(self, corpus: "Corpus") -> "RunConfig":

@@ -8,13 +8,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from scaling_jax.training.checking import check_run
 from scaling_jax.training.config import RunConfig
 from scaling_jax.training.corpus import Corpus
-from scaling_jax.training.loading import Batches, batches, check_epochs, heldout_batches
-from scaling_jax.training.model import graph_of, next_token_loss
+from scaling_jax.training.heldout import heldout_loss, window_losses
+from scaling_jax.training.loading import Batches, batches
+from scaling_jax.training.model import graph_of
 from scaling_jax.training.recipe import Schedule
 from scaling_jax.training.record import RunRecord, facts
-from scaling_jax.training.step import State, advance, initial_state
+from scaling_jax.training.step import State, advance, initial_state, smoothed
 
 
 def train_ensemble(
@@ -40,7 +42,8 @@ def train_ensemble(
         A record a member; `seconds` is its share of the time.
 
     Raises:
-        ValueError: there is no seed, or not one learning rate for each.
+        ValueError: there is no seed, not one learning rate for each, or the corpus does not
+            serve, as in `train`.
     """
     peaks = peak_learning_rates or [config.schedule.peak] * len(seeds)
     if not seeds or len(peaks) != len(seeds):
@@ -48,17 +51,17 @@ def train_ensemble(
             f"there are {len(seeds)} seeds and {len(peaks)} learning rates; "
             "each member needs one of each"
         )
-    sizes = {"length": config.length, "batch": config.batch}
-    epochs = check_epochs(corpus, **sizes, steps=config.steps, repeats=config.repeats)
+    check_run(config, corpus)
     begin = time.perf_counter()
-    data = [batches(corpus, **sizes, seed=seed) for seed in seeds]
+    data = [
+        batches(corpus, length=config.length, batch=config.batch, seed=seed) for seed in seeds
+    ]
     state = _trained(config, data, jnp.asarray(seeds), jnp.asarray(peaks, jnp.float32))
     jax.block_until_ready(state.params)
     seconds = (time.perf_counter() - begin) / len(seeds)
     losses, tokens = _heldout(config, corpus, state)
-    recent = np.asarray(state.recent).mean(axis=1)
-    known = facts(config, corpus) | {
-        "epochs": epochs,
+    recent = smoothed(state.recent, config.steps)
+    known = facts(config, corpus, config.steps) | {
         "heldout_tokens": tokens,
         "seconds": seconds,
         "tokens_per_second": config.steps * config.step_tokens / seconds,
@@ -71,12 +74,12 @@ def train_ensemble(
             | {
                 "status": "finished" if np.isfinite(loss) else "diverged",
                 "loss": float(loss),
-                "train_loss": float(smoothed),
+                "train_loss": float(train_loss),
                 "seed": seed,
                 "peak_learning_rate": float(peak),
             }
         )
-        for loss, smoothed, seed, peak in zip(losses, recent, seeds, peaks, strict=True)
+        for loss, train_loss, seed, peak in zip(losses, recent, seeds, peaks, strict=True)
     ]
 
 
@@ -108,11 +111,6 @@ def _trained(
 
 def _heldout(config: RunConfig, corpus: Corpus, state: State) -> tuple[np.ndarray, int]:
     """Return each member's held-out loss, and the tokens that it is the mean over."""
-    batch = max(1, 4096 // config.length)
-    data = heldout_batches(
-        corpus, length=config.length, batch=batch, tokens=config.heldout_tokens
-    )
     graph = graph_of(config.shape, config.options)
-    loss = jax.jit(jax.vmap(functools.partial(next_token_loss, graph), in_axes=(0, None)))
-    total = [np.asarray(loss(state.params, each), np.float64) for each in data]
-    return np.mean(total, axis=0), data.shape[0] * batch * config.length
+    losses = jax.jit(jax.vmap(functools.partial(window_losses, graph), in_axes=(0, None)))
+    return heldout_loss(config, corpus, lambda windows: losses(state.params, windows), 1)

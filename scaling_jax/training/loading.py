@@ -156,32 +156,34 @@ def check_epochs(
     return needed / offered
 
 
-def heldout_batches(corpus: Corpus, *, length: int, batch: int, tokens: int) -> np.ndarray:
+def check_heldout(corpus: Corpus, length: int) -> None:
+    """Raise ValueError where the held-out side has no window of a length."""
+    _heldout_windows(corpus, length)
+
+
+def heldout_windows(corpus: Corpus, *, length: int, tokens: int) -> np.ndarray:
     """Return held-out windows, evenly spread and the same for every run.
 
     Args:
         corpus: whose held-out side is read.
         length: targets per window.
-        batch: windows per batch.
-        tokens: targets in all, at most; rounded down to whole batches, of which there is one
+        tokens: targets in all, at most; rounded down to whole windows, of which there is one
             at least.
 
     Returns:
-        int32 [batches, batch, length + 1], in memory.
+        int32 [windows, length + 1], in memory.
 
     Raises:
-        ValueError: the held-out side has no whole batch.
+        ValueError: the held-out side has no window.
     """
-    _check_positive(length=length, batch=batch, tokens=tokens)
-    windows = _windows(corpus.heldout, length, "the held-out side of the corpus")
-    if len(windows) < batch:
-        raise ValueError(
-            f"the held-out side of the corpus has {len(windows)} windows of {length} tokens; "
-            f"a batch must have {batch}"
-        )
-    count = min(max(1, tokens // (batch * length)), len(windows) // batch)
-    chosen = np.arange(count * batch) * len(windows) // (count * batch)
-    return windows[chosen.reshape(count, batch)].astype(np.int32)
+    _check_positive(length=length, tokens=tokens)
+    windows = _heldout_windows(corpus, length)
+    count = min(max(1, tokens // length), len(windows))
+    return windows[np.arange(count) * len(windows) // count].astype(np.int32)
+
+
+def _heldout_windows(corpus: Corpus, length: int) -> np.ndarray:
+    return _windows(corpus.heldout, length, "the held-out side of the corpus")
 
 
 def _windows(tokens: np.ndarray, length: int, name: str) -> np.ndarray:

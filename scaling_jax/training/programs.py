@@ -9,8 +9,9 @@ from jax.sharding import Mesh, NamedSharding
 
 from scaling_jax.shapes import TransformerShape
 from scaling_jax.training.checkpoints import abstract
+from scaling_jax.training.heldout import window_losses
 from scaling_jax.training.mesh import state_shardings
-from scaling_jax.training.model import ModelOptions, graph_of, next_token_loss
+from scaling_jax.training.model import ModelOptions, graph_of
 from scaling_jax.training.recipe import Recipe
 from scaling_jax.training.step import State, advance, initial_state
 
@@ -40,7 +41,6 @@ def programs(
     start = functools.partial(initial_state, shape, options, recipe)
     shapes = jax.eval_shape(start, 0)
     shardings = state_shardings(mesh, shapes)
-    each = jax.vmap(lambda params, w: next_token_loss(graph, params, w[None]), (None, 0))
     return Programs(
         start=jax.jit(start, out_shardings=shardings),
         advance=jax.jit(
@@ -48,6 +48,8 @@ def programs(
             donate_argnums=1,
             out_shardings=(shardings, None),
         ),
-        heldout=jax.jit(each, out_shardings=NamedSharding(mesh, jax.P())),
+        heldout=jax.jit(
+            functools.partial(window_losses, graph), out_shardings=NamedSharding(mesh, jax.P())
+        ),
         like=abstract(shapes, shardings),
     )

@@ -11,6 +11,7 @@ from scaling_jax._files import write_whole
 from scaling_jax._json import strict
 from scaling_jax.training.config import RunConfig
 from scaling_jax.training.corpus import Corpus
+from scaling_jax.training.loading import available
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -20,15 +21,17 @@ class RunRecord:
     Attributes:
         status: "finished", or "diverged" at a loss that was not finite.
         params, tokens: N and D, tokens being those really seen.
+        steps: really taken; those of a diverged run end with the first loss that was not
+            finite, and are all where that was the held-out one.
         loss: on the held-out documents at the end, nats per token.
-        train_loss: smoothed over the last ten batches, the paper's measure: in small batches
-            it is much noisier than `loss`.
+        train_loss: smoothed over the last ten batches, or all of fewer, the paper's measure:
+            in small batches it is much noisier than `loss`.
         train_flops: 6 N D.
         exact_train_flops: by `TransformerShape.train_flops`, attention in full.
         epochs: passes over the corpus; at most 1 unless repeats were allowed.
         seconds: of training, over all sittings, compilation included.
         mfu: exact FLOP/s over the devices' measured matrix-product peak.
-        last_checkpoint: step of the newest checkpoint of a diverged run.
+        last_checkpoint: step of a diverged run's newest checkpoint whose loss was finite.
     """
 
     status: Literal["finished", "diverged"]
@@ -90,10 +93,10 @@ class RunRecord:
         return dataclasses.replace(record, **unknown)
 
 
-def facts(config: RunConfig, corpus: Corpus) -> dict[str, Any]:
-    """Return the columns that are known before a run."""
+def facts(config: RunConfig, corpus: Corpus, steps: int) -> dict[str, Any]:
+    """Return the columns that so many steps of a run have, however they went."""
     shape, schedule = config.shape, config.schedule
-    tokens = config.steps * config.step_tokens
+    tokens = steps * config.step_tokens
     return {
         "params": shape.params,
         "tokens": tokens,
@@ -107,13 +110,14 @@ def facts(config: RunConfig, corpus: Corpus) -> dict[str, Any]:
         "dtype": config.options.dtype,
         "length": config.length,
         "batch": config.batch,
-        "steps": config.steps,
+        "steps": steps,
         "recipe": config.recipe.name,
         "peak_learning_rate": schedule.peak,
         "warmup_steps": schedule.warmup_steps,
         "final_fraction": config.recipe.final_fraction,
         "seed": config.seed,
         "corpus": corpus.fingerprint,
+        "epochs": tokens / available(corpus, config.length),
         "train_flops": 6.0 * shape.params * tokens,
         "exact_train_flops": float(shape.train_flops(config.length, causal=False)) * tokens,
         "jax": importlib.metadata.version("jax"),

@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from scaling_jax._pytree import Record
@@ -90,6 +91,11 @@ def advance(
 
     empty = jnp.full((windows_SxBxT1.shape[0],), jnp.nan, jnp.float32)
     return jax.lax.fori_loop(0, count, one, (state, Metrics(loss=empty, grad_norm=empty)))
+
+
+def smoothed(recent: jax.Array, steps: int) -> np.ndarray:
+    """Return the mean of the last ten losses, or of fewer steps, on the last axis."""
+    return np.asarray(recent)[..., -min(steps, SMOOTHED_BATCHES) :].mean(axis=-1)
 
 
 def _accumulated(

@@ -8,10 +8,12 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from scaling_jax.training.checking import check_run
 from scaling_jax.training.checkpoints import Checkpoints
 from scaling_jax.training.config import RunConfig
 from scaling_jax.training.corpus import Corpus
-from scaling_jax.training.loading import batches, check_epochs, heldout_batches
+from scaling_jax.training.heldout import heldout_loss, padded
+from scaling_jax.training.loading import batches
 from scaling_jax.training.locking import claim, held
 from scaling_jax.training.mesh import (
     as_lead,
@@ -24,9 +26,7 @@ from scaling_jax.training.metrics import MetricsFile
 from scaling_jax.training.peak import matmul_peak
 from scaling_jax.training.programs import programs
 from scaling_jax.training.record import RunRecord, facts
-from scaling_jax.training.step import Metrics, State
-
-_HELDOUT_TOKENS_PER_DEVICE = 4096
+from scaling_jax.training.step import Metrics, State, smoothed
 
 
 class Progress(NamedTuple):
@@ -66,8 +66,9 @@ def train(
         The record, whose status is "diverged" if a loss was not finite.
 
     Raises:
-        ValueError: the corpus is too small for one epoch, the vocabulary too small for the
-            corpus, the folder holds another run, or a checkpoint cannot be read.
+        ValueError: the corpus is too small for one epoch or its held-out side for one window,
+            the vocabulary too small for the corpus, the folder holds another run, or a
+            checkpoint cannot be read.
         OSError: a file could not be written, for instance on a full disk; what was
             checkpointed is kept.
     """
@@ -75,30 +76,33 @@ def train(
     if as_lead((out / "record.json").exists()):
         claim(out, config, corpus)
         return RunRecord.read(out / "record.json")
-    epochs = _check(config, corpus)
+    check_run(config, corpus)
     mesh = make_mesh(fsdp)
     check_batch(mesh, config.batch // config.accumulate)
     with held(out, config, corpus), jax.set_mesh(mesh):
         end = _Run(config, corpus, out, mesh, checkpoint_seconds, progress).go()
-        record = _record(config, corpus, epochs, end)
+        record = _record(config, corpus, end)
         if is_lead():
             record.write(out / "record.json")
     return record
 
 
 class _End(NamedTuple):
-    """How a run came to its end."""
+    """How a run came to its end: after how many steps, and at a loss that was finite or not."""
 
-    state: State
+    steps: int
     loss: float
+    train_loss: float
     heldout_tokens: int
     seconds: float
-    diverged: bool
     last_checkpoint: int | None
 
 
 class _DivergedError(Exception):
-    """A loss was not finite."""
+    """The loss of a step, counted from 1, was not finite; the held-out one follows the last."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
 
 
 class _Run:
@@ -128,16 +132,29 @@ class _Run:
             name = "metrics.jsonl" if is_lead() else f"metrics.{jax.process_index()}.jsonl"
             log = MetricsFile(self.out / name, after=int(state.step))
             try:
-                state, diverged = self._loop(state, log, checkpoints), False
-            except _DivergedError:
-                diverged = True
+                state = self._loop(state, log, checkpoints)
+                loss, tokens = self._heldout(state)
+            except _DivergedError as diverged:
+                return self._diverged(diverged.step, log, checkpoints)
             finally:
                 log.close()
-            loss, tokens = (np.nan, 0) if diverged else self._heldout(state)
-            last = checkpoints.steps[-1] if diverged and checkpoints.steps else None
-            return _End(state, loss, tokens, log.seconds, diverged, last)
+            steps = self.config.steps
+            train_loss = float(smoothed(state.recent, steps))
+            return _End(steps, loss, train_loss, tokens, log.seconds, None)
         finally:
             checkpoints.close()
+
+    def _diverged(self, step: int, log: MetricsFile, checkpoints: Checkpoints) -> _End:
+        # A checkpoint is good where the step after it had a finite loss.
+        good = [each for each in checkpoints.steps if each < step - 1]
+        return _End(
+            steps=min(step, self.config.steps),
+            loss=np.nan,
+            train_loss=np.nan,
+            heldout_tokens=0,
+            seconds=log.seconds,
+            last_checkpoint=good[-1] if good else None,
+        )
 
     def _loop(self, state: State, log: MetricsFile, checkpoints: Checkpoints) -> State:
         config, per_call = self.config, self.config.steps_per_call
@@ -150,7 +167,7 @@ class _Run:
         late: tuple[int, int, Metrics] | None = None
         for windows in data.chunks(per_call, start=done, stop=config.steps):
             count = len(windows)
-            whole = _pad(windows, per_call)
+            whole = padded(windows, per_call)
             state, metrics = self.programs.advance(
                 config.schedule, state, to_devices(self.mesh, whole, 1), count
             )
@@ -171,7 +188,7 @@ class _Run:
         return as_lead(elapsed >= self.checkpoint_seconds)
 
     def _write(self, log: MetricsFile, done: int, count: int, metrics: Metrics) -> None:
-        """Append one line for one call; the mean over its steps."""
+        """Append a line for one call, the mean over its steps, and one where it diverged."""
         loss = np.asarray(metrics.loss, np.float64)[:count]
         norm = np.asarray(metrics.grad_norm, np.float64)[:count]
         now = time.perf_counter()
@@ -179,8 +196,21 @@ class _Run:
         self.clock += now - self.read_at
         self.read_at = now
         log.seconds = self.clock
+        first = done - count
+        good = count if np.isfinite(loss).all() else int(np.argmin(np.isfinite(loss)))
+        if good:
+            log.append(self._line(first + good, loss[:good], norm[:good]))
+        if good < count:
+            bad = slice(good, good + 1)
+            log.append(self._line(first + good + 1, loss[bad], norm[bad]))
+            raise _DivergedError(first + good + 1)
+        if self.progress is not None:
+            mfu = rate * self.flops_per_token / self.peak
+            self.progress(Progress(done, self.config.steps, float(loss.mean()), rate, mfu))
+
+    def _line(self, done: int, loss: np.ndarray, norm: np.ndarray) -> dict[str, Any]:
         final = self.config.recipe.final_fraction
-        line = {
+        return {
             "step": done,
             "tokens": done * self.config.step_tokens,
             "loss": float(loss.mean()),
@@ -188,63 +218,30 @@ class _Run:
             "learning_rate": float(self.config.schedule.rate(done - 1, final)),
             "seconds": self.clock,
         }
-        log.append(line)
-        if not np.isfinite(loss).all():
-            raise _DivergedError
-        if self.progress is not None:
-            mfu = rate * self.flops_per_token / self.peak
-            self.progress(Progress(done, self.config.steps, line["loss"], rate, mfu))
 
     def _heldout(self, state: State) -> tuple[float, int]:
-        """Return the mean loss over the held-out windows, and their tokens.
+        """Return the held-out loss and its tokens, each process doing its part."""
 
-        Which windows they are does not depend on the devices: what is left over of the last
-        batch is filled up and not counted.
-        """
-        length, mesh = self.config.length, self.mesh
-        windows = heldout_batches(
-            self.corpus, length=length, batch=1, tokens=self.config.heldout_tokens
-        )[:, 0]
-        rows = mesh.size * max(1, _HELDOUT_TOKENS_PER_DEVICE // length)
-        losses = []
-        for start in range(0, len(windows), rows):
-            part = _pad(windows[start : start + rows], rows)
-            mine = np.array_split(part, jax.process_count())[jax.process_index()]
-            each = self.programs.heldout(state.params, to_devices(mesh, mine, 0))
-            losses.append(np.asarray(each, np.float64))
-        return float(np.concatenate(losses)[: len(windows)].mean()), windows.size - len(windows)
+        def losses(windows: np.ndarray) -> jax.Array:
+            mine = np.array_split(windows, jax.process_count())[jax.process_index()]
+            return self.programs.heldout(state.params, to_devices(self.mesh, mine, 0))
+
+        loss, tokens = heldout_loss(self.config, self.corpus, losses, self.mesh.size)
+        if not np.isfinite(loss):
+            raise _DivergedError(self.config.steps + 1)
+        return float(loss), tokens
 
 
-def _pad(windows: np.ndarray, size: int) -> np.ndarray:
-    """Return the windows with as many of zeros behind them as make `size`."""
-    missing = ((0, size - len(windows)), *((0, 0),) * (windows.ndim - 1))
-    return np.pad(windows, missing) if len(windows) < size else windows
-
-
-def _check(config: RunConfig, corpus: Corpus) -> float:
-    """Return the run's epochs, or say why it cannot be made from the corpus."""
-    if config.shape.vocab_size < corpus.vocab_size:
-        raise ValueError(
-            f"vocab_size is {config.shape.vocab_size}; the corpus has ids up to "
-            f"{corpus.vocab_size - 1}, so it must be at least {corpus.vocab_size}"
-        )
-    return check_epochs(
-        corpus, length=config.length, batch=config.batch, steps=config.steps,
-        repeats=config.repeats,
-    )  # fmt: skip
-
-
-def _record(config: RunConfig, corpus: Corpus, epochs: float, end: _End) -> RunRecord:
-    known = facts(config, corpus)
+def _record(config: RunConfig, corpus: Corpus, end: _End) -> RunRecord:
+    known = facts(config, corpus, end.steps)
     rate = known["tokens"] / end.seconds if end.seconds else float("nan")
     flops = known["exact_train_flops"] / end.seconds if end.seconds else float("nan")
     peak = matmul_peak(config.options.dtype) * jax.device_count()
     return RunRecord(
         **known,
-        status="diverged" if end.diverged else "finished",
+        status="finished" if np.isfinite(end.loss) else "diverged",
         loss=end.loss,
-        train_loss=float(np.mean(np.asarray(end.state.recent))) if not end.diverged else np.nan,
-        epochs=epochs,
+        train_loss=end.train_loss,
         heldout_tokens=end.heldout_tokens,
         seconds=end.seconds,
         tokens_per_second=rate,

@@ -5,7 +5,7 @@ import pytest
 
 from scaling_jax.training import loading
 from scaling_jax.training.corpus import Corpus, prepare
-from scaling_jax.training.loading import batches, check_epochs, heldout_batches
+from scaling_jax.training.loading import batches, check_epochs, heldout_windows
 
 pytest.importorskip("grain")
 
@@ -116,17 +116,17 @@ def test_epochs_are_counted_and_more_than_one_is_refused(corpus):
 def test_held_out_windows_are_spread_and_fixed(tmp_path):
     np.save(tmp_path / "ids.npy", np.arange(2**16))
     corpus = prepare(tmp_path / "ids.npy", tmp_path / "corpus", heldout=0.6)
-    held = heldout_batches(corpus, length=128, batch=4, tokens=20 * 128)
-    again = heldout_batches(corpus, length=128, batch=4, tokens=20 * 128)
+    held = heldout_windows(corpus, length=128, tokens=20 * 128 + 5)
+    again = heldout_windows(corpus, length=128, tokens=20 * 128 + 5)
     np.testing.assert_array_equal(held, again)
-    assert held.shape == (5, 4, 129)
+    assert held.shape == (20, 129)
     assert np.isin(held[..., :-1], np.asarray(corpus.heldout)).all()
     starts = np.searchsorted(corpus.heldout, held[..., 0].ravel())
     gaps = np.diff(starts)
     assert gaps.max() - gaps.min() <= 128
     assert starts[-1] + gaps.max() + 128 >= len(corpus.heldout)
-    whole = heldout_batches(corpus, length=128, batch=4, tokens=10**9)
-    assert len(whole) == (len(corpus.heldout) - 1) // 128 // 4
+    whole = heldout_windows(corpus, length=128, tokens=10**9)
+    assert len(whole) == (len(corpus.heldout) - 1) // 128
 
 
 @pytest.mark.parametrize(
@@ -146,4 +146,4 @@ def test_wrong_arguments_are_named(corpus, change, sentence):
 
 def test_a_held_out_side_too_small_is_named(corpus):
     with pytest.raises(ValueError, match="held-out side of the corpus has 0 tokens"):
-        heldout_batches(corpus, length=LENGTH, batch=1, tokens=100)
+        heldout_windows(corpus, length=LENGTH, tokens=100)

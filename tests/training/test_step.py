@@ -9,7 +9,7 @@ import pytest
 
 from scaling_jax.training import RECIPES, train_ensemble
 from scaling_jax.training.model import build, next_token_loss
-from scaling_jax.training.step import advance, initial_state
+from scaling_jax.training.step import advance, initial_state, smoothed
 from tests.support import approx
 from tests.training.conftest import CONFIG, SHAPE
 
@@ -45,6 +45,13 @@ def test_fewer_steps_than_windows_leave_the_rest(plain):
     np.testing.assert_array_equal(metrics.loss[:2], plain[1].loss[:2])
     assert np.isnan(metrics.loss[2])
     np.testing.assert_array_equal(state.recent[-2:], metrics.loss[:2])
+
+
+def test_the_smoothed_loss_of_few_steps_is_their_mean(plain):
+    state, metrics = plain
+    assert smoothed(state.recent, 3) == approx(np.mean(metrics.loss), rel=1e-6)
+    many = np.arange(20.0, 40.0).reshape(2, 10)
+    np.testing.assert_array_equal(smoothed(jnp.asarray(many), 100), [24.5, 34.5])
 
 
 def test_lion_as_the_paper_states_it():
@@ -89,11 +96,12 @@ def test_peaks_are_the_sources(name):
 
 def test_an_ensemble_is_its_members_runs(corpus, finished):
     record, _ = finished
-    short = dataclasses.replace(CONFIG, heldout_tokens=2**12, tokens=CONFIG.tokens)
-    members = train_ensemble(short, corpus, seeds=[0, 1], peak_learning_rates=None)
-    slow = train_ensemble(short, corpus, seeds=[0], peak_learning_rates=[1e-4])
+    members = train_ensemble(CONFIG, corpus, seeds=[0, 1], peak_learning_rates=None)
+    slow = train_ensemble(CONFIG, corpus, seeds=[0], peak_learning_rates=[1e-4])
     assert members[0].train_loss == approx(record.train_loss, rel=2e-3)
+    assert members[0].heldout_tokens == record.heldout_tokens
+    assert members[0].loss == approx(record.loss, rel=2e-3)
     assert members[0].loss != members[1].loss
     assert slow[0].loss > members[0].loss + 0.1
     with pytest.raises(ValueError, match="2 seeds and 1 learning rates"):
-        train_ensemble(short, corpus, seeds=[0, 1], peak_learning_rates=[1e-3])
+        train_ensemble(CONFIG, corpus, seeds=[0, 1], peak_learning_rates=[1e-3])

@@ -13,8 +13,7 @@ import jax
 import numpy as np
 import pytest
 
-from scaling_jax.shapes import TransformerShape
-from scaling_jax.training import RECIPES, RunConfig, train
+from scaling_jax.training import RECIPES, RunConfig, prepare, train, train_ensemble
 from scaling_jax.training.checkpoints import Checkpoints, abstract
 from scaling_jax.training.locking import BusyError, locked
 from scaling_jax.training.mesh import make_mesh, state_shardings
@@ -115,13 +114,25 @@ def test_a_loss_that_is_not_finite_stops_the_run(corpus, tmp_path):
         )  # fmt: skip
     assert record.status == "diverged"
     assert np.isnan(record.loss)
-    last = untimed(tmp_path)[-1]
+    *_, before, last = untimed(tmp_path)
     assert last["loss"] is None  # NaN is no JSON
-    assert last["step"] < CONFIG.steps
-    assert record.last_checkpoint is None or record.last_checkpoint < last["step"]
+    assert before["loss"] > 0
+    assert before["step"] == last["step"] - 1
+    assert record.steps == last["step"] < CONFIG.steps
+    assert record.tokens == record.steps * CONFIG.step_tokens
+    assert record.epochs < 1
+    assert record.last_checkpoint is None or record.last_checkpoint < last["step"] - 1
     read = RunRecord.read(tmp_path / "record.json")
     assert read.status == "diverged"
     assert np.isnan(read.loss)
+
+
+def test_a_held_out_loss_that_is_not_finite_is_no_end(corpus, tmp_path):
+    wild = dataclasses.replace(RECIPES["narrow"], peak_times_d_model=np.inf)
+    record = train(dataclasses.replace(CONFIG, tokens=1, recipe=wild), corpus, tmp_path)
+    assert record.status == "diverged"
+    assert record.steps == 1
+    assert record.last_checkpoint is None  # that of the last step is not good
 
 
 def test_a_corrupt_checkpoint_is_named_and_the_one_before_it_goes_on(
@@ -139,14 +150,37 @@ def test_a_corrupt_checkpoint_is_named_and_the_one_before_it_goes_on(
     assert untimed(tmp_path / "run") == untimed(folder)  # nothing lost
 
 
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory):
+    """A corpus without a held-out side."""
+    folder = tmp_path_factory.mktemp("bare")
+    np.save(folder / "ids.npy", np.arange(200_000) % 256)
+    return prepare(folder / "ids.npy", folder / "corpus", heldout=0.0)
+
+
+def test_a_run_and_an_ensemble_say_before_they_start_what_the_corpus_lacks(
+    corpus, bare, tmp_path
+):
+    small = dataclasses.replace(CONFIG, shape=dataclasses.replace(SHAPE, vocab_size=100))
+    for config, where, words in (
+        (CONFIG, bare, "held-out side of the corpus has 0 tokens"),
+        (
+            dataclasses.replace(CONFIG, length=20_000),
+            corpus,
+            "held-out side .* must have 20001",
+        ),
+        (small, corpus, r"vocab_size is 100; .* must be at least 256"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            train(config, where, tmp_path)
+        with pytest.raises(ValueError, match=words):
+            train_ensemble(config, where, seeds=[0])
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_run_that_cannot_be_made_is_refused(corpus, tmp_path):
     with pytest.raises(ValueError, match=r"needs 10,240,000 tokens and the corpus offers"):
         train(dataclasses.replace(CONFIG, tokens=10_240_000), corpus, tmp_path)
-    small = TransformerShape(
-        d_model=16, layers=1, heads=4, kv_heads=1, d_ff=64, vocab_size=100
-    )  # fmt: skip
-    with pytest.raises(ValueError, match=r"vocab_size is 100; .* must be at least 256"):
-        train(dataclasses.replace(CONFIG, shape=small), corpus, tmp_path)
     with pytest.raises(ValueError, match=r"accumulate must divide batch"):
         RunConfig(shape=SHAPE, tokens=10, batch=4, accumulate=3)
     with pytest.raises(ValueError, match=r"tokens is 0; it must be a positive integer"):
