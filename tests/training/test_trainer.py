@@ -165,9 +165,9 @@ def test_a_run_and_an_ensemble_say_before_they_start_what_the_corpus_lacks(
     for config, where, words in (
         (CONFIG, bare, "held-out side of the corpus has 0 tokens"),
         (
-            dataclasses.replace(CONFIG, length=20_000),
+            dataclasses.replace(CONFIG, length=10**6),
             corpus,
-            "held-out side .* must have 20001",
+            "held-out side .* must have 1000001",
         ),
         (small, corpus, r"vocab_size is 100; .* must be at least 256"),
     ):
