@@ -9,7 +9,7 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 
-Implementation = Literal["xla", "cudnn"] | None
+Kernel = Literal["xla", "cudnn"]
 _ROTARY_BASE = 10_000.0  # Su et al., arXiv 2104.09864
 _BLOCKS = 4  # of queries, on CPU
 
@@ -20,7 +20,7 @@ def attend(
     k_BxTxGxK: jax.Array,
     v_BxTxGxK: jax.Array,
     bias_1xHxTxT: jax.Array | None,
-    implementation: Implementation,
+    implementation: Kernel | None,
 ) -> jax.Array:
     """Return for each query the mean of the values up to it, weighted by softmax.
 

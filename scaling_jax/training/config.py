@@ -1,6 +1,8 @@
 """What one training run is: enough to start it, resume it and repeat it."""
 
 import dataclasses
+import math
+import operator
 from typing import Any
 
 from scaling_jax.shapes import TransformerShape
@@ -43,17 +45,31 @@ class RunConfig:
     heldout_tokens: int = 2**20
 
     def __post_init__(self) -> None:
-        """Refuse a run that cannot be made."""
+        """Refuse a run that cannot be made; whole numbers of any kind become Python's."""
         self.shape.check()
         for name in ("tokens", "length", "batch", "accumulate", "heldout_tokens"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(f"{name} is {value!r}; it must be a positive integer")
+            self._set_whole(name, 1, math.inf, "a positive integer")
+        self._set_whole("seed", 0, 2**31, "an integer in [0, 2**31)")
+        if self.options.positions == "rotary" and self.shape.head_dim % 2:
+            raise ValueError(
+                f"d_model is {self.shape.d_model} and heads {self.shape.heads}, "
+                f"{self.shape.head_dim} numbers per head; rotary positions need an even number"
+            )
         if self.batch % self.accumulate:
             raise ValueError(
                 f"batch is {self.batch} and accumulate {self.accumulate}; "
                 "accumulate must divide batch"
             )
+
+    def _set_whole(self, name: str, least: float, end: float, words: str) -> None:
+        value = getattr(self, name)
+        try:
+            whole = operator.index(value)
+        except TypeError:
+            whole = None
+        if whole is None or not least <= whole < end:
+            raise ValueError(f"{name} is {value!r}; it must be {words}")
+        object.__setattr__(self, name, whole)
 
     @property
     def step_tokens(self) -> int:

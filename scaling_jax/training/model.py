@@ -12,16 +12,23 @@ suffixes:
 import dataclasses
 import functools
 import math
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
 from scaling_jax.shapes import TransformerShape
-from scaling_jax.training.attention import Implementation, alibi_bias, attend, rotate
+from scaling_jax.training.attention import Kernel, alibi_bias, attend, rotate
 
 Params = Any  # a pytree of arrays
+Positions = Literal["alibi", "rotary"]
+Dtype = Literal["float32", "bfloat16"]
+_CHOICES = {
+    "positions": get_args(Positions),
+    "dtype": get_args(Dtype),
+    "attention": (None, *get_args(Kernel)),
+}
 _EPSILON = 1e-5  # of the norms
 
 
@@ -36,10 +43,17 @@ class ModelOptions:
         attention: what computes it, see `attention.attend`.
     """
 
-    positions: Literal["alibi", "rotary"] = "alibi"
-    dtype: Literal["float32", "bfloat16"] = "float32"
+    positions: Positions = "alibi"
+    dtype: Dtype = "float32"
     remat: bool = False
-    attention: Implementation = None
+    attention: Kernel | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what is no choice."""
+        for name, choices in _CHOICES.items():
+            if (value := getattr(self, name)) not in choices:
+                words = " or ".join(map(repr, choices))
+                raise ValueError(f"{name} is {value!r}; it must be {words}")
 
 
 class Norm(nnx.Module):

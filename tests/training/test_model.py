@@ -49,6 +49,19 @@ def test_no_position_sees_what_comes_later(positions):
     assert np.all(np.asarray(gradient[:9]) != 0.0)
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"positions": "rope"}, "positions is 'rope'; it must be 'alibi' or 'rotary'"),
+        ({"dtype": "float16"}, "dtype is 'float16'; it must be 'float32' or 'bfloat16'"),
+        ({"attention": "flash"}, "attention is 'flash'; it must be None or 'xla' or 'cudnn'"),
+    ],
+)
+def test_an_option_that_is_no_choice_is_refused(change, words):
+    with pytest.raises(ValueError, match=words):
+        ModelOptions(**change)
+
+
 def test_alibi_slopes():
     assert alibi_slopes(8) == [2.0 ** -(i + 1) for i in range(8)]
     # Press et al.: for 12 heads those of 8, then every other one of 16.
