@@ -9,11 +9,7 @@ from pathlib import Path
 from scaling_jax._files import write_whole
 from scaling_jax.training.config import RunConfig, difference
 from scaling_jax.training.corpus import Corpus
-from scaling_jax.training.mesh import as_lead, is_lead
-
-
-class BusyError(ValueError):
-    """Another process is training in the folder."""
+from scaling_jax.training.processes import BusyError, is_lead, together
 
 
 @contextlib.contextmanager
@@ -35,18 +31,11 @@ def locked(folder: Path) -> Iterator[None]:
 def held(out: Path, config: RunConfig, corpus: Corpus) -> Iterator[None]:
     """Hold the folder for this run: the lead does, and all processes go on or none."""
     with contextlib.ExitStack() as stack:
-        error: Exception | None = None
-        if is_lead():
-            try:
+        with together():
+            if is_lead():
                 out.mkdir(parents=True, exist_ok=True)
                 stack.enter_context(locked(out))
                 claim(out, config, corpus)
-            except (ValueError, OSError) as raised:
-                error = raised
-        is_busy = as_lead(isinstance(error, BusyError))
-        if as_lead(error is not None):
-            other = BusyError if is_busy else ValueError
-            raise error or other(f"{out} is refused by process 0, which says why")
         yield
 
 

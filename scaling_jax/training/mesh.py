@@ -4,7 +4,6 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding
 
 AXES = ("data", "fsdp")
@@ -54,15 +53,3 @@ def check_batch(mesh: Mesh, batch: int) -> None:
 def to_devices(mesh: Mesh, windows: np.ndarray, batch_axis: int) -> jax.Array:
     """Return this process's part of a batch as its part of one array over the mesh."""
     return jax.make_array_from_process_local_data(batch_sharding(mesh, batch_axis), windows)
-
-
-def is_lead() -> bool:
-    """Whether this process is the one that writes."""
-    return jax.process_index() == 0
-
-
-def as_lead(flag: bool) -> bool:
-    """Return the lead's flag in every process, where each might see another."""
-    if jax.process_count() > 1:
-        flag = bool(multihost_utils.broadcast_one_to_all(np.bool_(flag)))
-    return flag

@@ -10,9 +10,8 @@ from typing import NamedTuple
 
 from scaling_jax._files import write_whole
 from scaling_jax.training.corpus import Corpus
-from scaling_jax.training.locking import BusyError
-from scaling_jax.training.mesh import is_lead
 from scaling_jax.training.metrics import read_metrics
+from scaling_jax.training.processes import BusyError, is_lead, together
 from scaling_jax.training.recipes import PlannedRun, SweepRecipe
 from scaling_jax.training.record import RunRecord
 from scaling_jax.training.trainer import Progress, train
@@ -69,7 +68,9 @@ def sweep(
     if not 0 <= index < count:
         raise ValueError(f"shard is {index}/{count}; i/n needs 0 <= i < n")
     out, records = Path(out), []
-    _claim(out, recipe)
+    with together():
+        if is_lead():
+            _claim(out, recipe)
     for run in recipe.runs(seed)[index::count]:
         if started is not None:
             started(run)
@@ -86,8 +87,9 @@ def sweep(
             )
         except BusyError:
             continue
-        if is_lead():
-            write_table(out, finished(recipe, out))
+        with together():
+            if is_lead():
+                write_table(out, finished(recipe, out))
     return records
 
 
@@ -133,7 +135,7 @@ def _claim(out: Path, recipe: SweepRecipe) -> None:
             raise ValueError(
                 f"{out} holds the sweep {found}; give another folder for {recipe.name}"
             )
-    elif is_lead():
+    else:
         out.mkdir(parents=True, exist_ok=True)
         write_whole(out / _NAME, json.dumps({"recipe": recipe.name}) + "\n")
 

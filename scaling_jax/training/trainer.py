@@ -15,15 +15,10 @@ from scaling_jax.training.corpus import Corpus
 from scaling_jax.training.heldout import heldout_loss, padded
 from scaling_jax.training.loading import batches
 from scaling_jax.training.locking import claim, held
-from scaling_jax.training.mesh import (
-    as_lead,
-    check_batch,
-    is_lead,
-    make_mesh,
-    to_devices,
-)
+from scaling_jax.training.mesh import check_batch, make_mesh, to_devices
 from scaling_jax.training.metrics import MetricsFile
 from scaling_jax.training.peak import matmul_peak
+from scaling_jax.training.processes import as_lead, is_lead, together
 from scaling_jax.training.programs import programs
 from scaling_jax.training.record import RunRecord, facts
 from scaling_jax.training.step import Metrics, State, smoothed
@@ -74,16 +69,18 @@ def train(
     """
     out = Path(out)
     if as_lead((out / "record.json").exists()):
-        claim(out, config, corpus)
-        return RunRecord.read(out / "record.json")
+        with together():
+            claim(out, config, corpus)
+            return RunRecord.read(out / "record.json")
     check_run(config, corpus)
     mesh = make_mesh(fsdp)
     check_batch(mesh, config.batch // config.accumulate)
     with held(out, config, corpus), jax.set_mesh(mesh):
         end = _Run(config, corpus, out, mesh, checkpoint_seconds, progress).go()
         record = _record(config, corpus, end)
-        if is_lead():
-            record.write(out / "record.json")
+        with together():
+            if is_lead():
+                record.write(out / "record.json")
     return record
 
 
@@ -130,7 +127,8 @@ class _Run:
                 state = self.programs.start(self.config.seed)
             # Every process keeps its own; the lead's is the run's.
             name = "metrics.jsonl" if is_lead() else f"metrics.{jax.process_index()}.jsonl"
-            log = MetricsFile(self.out / name, after=int(state.step))
+            with together():
+                log = MetricsFile(self.out / name, after=int(state.step))
             try:
                 state = self._loop(state, log, checkpoints)
                 loss, tokens = self._heldout(state)

@@ -29,13 +29,18 @@ if address:
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
     jax.distributed.initialize(address, 2, int(process))
 from scaling_jax.training import Corpus, train
-from scaling_jax.training.locking import BusyError
+from scaling_jax.training.processes import BusyError, is_lead, together
 from tests.training.test_mesh import SHORT
 
 if address:
     with contextlib.suppress(BusyError):
         train(SHORT, Corpus.open(corpus), out + "/busy", fsdp=int(fsdp))
         sys.exit("trained in a folder that another process holds")
+    with contextlib.suppress(OSError if is_lead() else ValueError):
+        with together():
+            if is_lead():
+                raise OSError("no space left")
+        sys.exit("went on without the lead")
 train(SHORT, Corpus.open(corpus), out, fsdp=int(fsdp))
 """
 

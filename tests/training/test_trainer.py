@@ -15,9 +15,10 @@ import pytest
 
 from scaling_jax.training import RECIPES, prepare, train, train_ensemble
 from scaling_jax.training.checkpoints import Checkpoints, abstract
-from scaling_jax.training.locking import BusyError, locked
+from scaling_jax.training.locking import locked
 from scaling_jax.training.mesh import make_mesh, state_shardings
 from scaling_jax.training.metrics import read_metrics
+from scaling_jax.training.processes import BusyError
 from scaling_jax.training.record import RunRecord
 from scaling_jax.training.step import initial_state
 from tests.training.conftest import CONFIG, SHAPE
