@@ -21,6 +21,7 @@ _DATASET = ("dataset_info.json", "dataset_dict.json")  # what `save_to_disk` lea
 _FOLDER_PIECE = 2**24
 _SINGLE_PIECE = 2**14
 _HEAD = 8192  # characters searched for NUL, which no text has
+_READ = 2**20  # characters looked at at a time
 
 
 def check_source(source: str) -> None:
@@ -45,7 +46,7 @@ def documents(source: str, tally: Counter[str]) -> Iterator[str]:
 
     Args:
         source: a path or the word `stdlib`.
-        tally: counts in `skipped` the files that are binary or not UTF-8.
+        tally: counts in `skipped` the files that are binary or not UTF-8 throughout.
 
     Raises:
         ValueError: a line of JSON or a data set has no text; the sentence says where.
@@ -90,18 +91,25 @@ def _python_sources() -> Iterator[Path]:
 
 
 def _text(path: Path, piece: int, tally: Counter[str]) -> Iterator[str]:
+    if not _is_text(path):
+        tally["skipped"] += 1
+        return
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        while text := file.read(piece):
+            # A line may be as long as the file: it is cut too, only later.
+            yield text if len(text) < piece else text + file.readline(piece)
+
+
+def _is_text(path: Path) -> bool:
+    """Whether a file is UTF-8 to its end: a file is taken whole or not at all."""
     with path.open(encoding="utf-8-sig", newline="") as file:
         try:
-            text = file.read(piece)
-            if "\0" in text[:_HEAD]:
-                tally["skipped"] += 1
-                return
-            while text:
-                # A line may be as long as the file: it is cut too, only later.
-                yield text if len(text) < piece else text + file.readline(piece)
-                text = file.read(piece)
+            is_text = "\0" not in file.read(_HEAD)
+            while is_text and file.read(_READ):
+                pass
         except UnicodeDecodeError:
-            tally["skipped"] += 1
+            return False
+    return is_text
 
 
 def _json_lines(path: Path) -> Iterator[str]:

@@ -105,6 +105,14 @@ def test_a_long_file_is_cut_at_line_ends_into_documents(tmp_path):
     assert sum(map(len, train + held)) == len(text)
 
 
+def test_a_file_with_a_byte_that_is_no_text_is_skipped_whole(tmp_path):
+    text = ("words of a line\n" * 20_000).encode()
+    (tmp_path / "torn.txt").write_bytes(text + b"\xff" + text)
+    tally = Counter()
+    assert list(documents(str(tmp_path / "torn.txt"), tally)) == []
+    assert tally["skipped"] == 1
+
+
 def test_bpe_text_comes_back_in_fewer_tokens(folder, tmp_path):
     pytest.importorskip("tokenizers")
     plain = prepare(folder, tmp_path / "plain", heldout=0.2)
