@@ -1,8 +1,14 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, and locks on files."""
 
 import os
 import secrets
 from pathlib import Path
+from typing import IO
+
+try:
+    import fcntl
+except ImportError:  # Windows has no such locks
+    fcntl = None
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -21,3 +27,19 @@ def write_whole(path: Path, text: str) -> None:
     except BaseException:
         scratch.unlink(missing_ok=True)
         raise
+
+
+def lock(file: IO[str], *, wait: bool) -> bool:
+    """Lock an open file until it is closed; the lock goes with the process, however it ends.
+
+    Returns:
+        Whether it is locked: not where the system has no such locks.
+
+    Raises:
+        BlockingIOError: another holds it, and this one does not wait.
+        OSError: the file system has no locks.
+    """
+    if fcntl is None:
+        return False
+    fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    return True

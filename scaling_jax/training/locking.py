@@ -1,27 +1,26 @@
 """A run's folder: of one run, and of one process at a time."""
 
 import contextlib
-import fcntl
 import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from scaling_jax._files import write_whole
+from scaling_jax._files import lock, write_whole
 from scaling_jax.training.config import RunConfig, difference
 from scaling_jax.training.corpus import Corpus
 from scaling_jax.training.processes import BusyError, is_lead, together
 
 
 @contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path, *, wait: bool = False) -> Iterator[None]:
     """Hold the folder; the lock goes with the process, however it ends.
 
     Raises:
-        BusyError: another process holds it.
+        BusyError: another process holds it, and this one does not wait.
     """
     with (folder / ".lock").open("w") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock(file, wait=wait)
         except BlockingIOError as error:
             raise BusyError(f"{folder} is being trained in by another process") from error
         yield

@@ -13,10 +13,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-try:
-    import fcntl
-except ImportError:  # Windows has no such locks; what a kill leaves there is left to the user
-    fcntl = None
+from scaling_jax._files import lock
 
 _LOCK = "lock"
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -39,9 +36,9 @@ def staged(folder: Path) -> Iterator[Path]:
     try:
         with _locked(stage):
             yield stage
-            for lock in stage.glob(f"{_LOCK}*"):
-                lock.unlink()
-            _sync(stage)
+            _sync(stage)  # still locked: whoever finds it after a kill may remove it
+            for each in stage.glob(f"{_LOCK}*"):
+                each.unlink()
             _take_name(stage, folder)
     except OSError as error:
         if error.errno not in _NO_ROOM:
@@ -60,9 +57,8 @@ def _locked(stage: Path) -> Iterator[None]:
     # The lock is taken before the file has the name that others look for.
     new = stage / f"{_LOCK}.new"
     with new.open("w") as file:
-        if fcntl is not None:
-            with contextlib.suppress(OSError):  # a file system without locks: never removed
-                fcntl.flock(file, fcntl.LOCK_EX)
+        with contextlib.suppress(OSError):  # a file system without locks: never removed
+            if lock(file, wait=True):
                 new.rename(stage / _LOCK)
         yield
 
@@ -70,8 +66,7 @@ def _locked(stage: Path) -> Iterator[None]:
 def _remove_abandoned(parent: Path, prefix: str) -> None:
     for stage in parent.glob(f"{prefix}*"):
         with contextlib.suppress(OSError), (stage / _LOCK).open("r+") as file:
-            if fcntl is not None:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if lock(file, wait=False):
                 shutil.rmtree(stage)
 
 

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from scaling_jax._files import write_whole
+from scaling_jax.training.checking import check_run
 from scaling_jax.training.corpus import Corpus
+from scaling_jax.training.locking import locked
 from scaling_jax.training.metrics import read_metrics
 from scaling_jax.training.processes import BusyError, is_lead, together
 from scaling_jax.training.recipes import PlannedRun, SweepRecipe
@@ -61,17 +63,23 @@ def sweep(
         The records of this shard's runs that are over.
 
     Raises:
-        ValueError, OSError: as in `train`, the shard does not exist, or the folder holds the
-            sweep of another recipe.
+        ValueError, OSError: as in `train`, for any run before the first starts; the shard does
+            not exist, or the folder holds the sweep of another recipe.
     """
     index, count = shard
     if not 0 <= index < count:
         raise ValueError(f"shard is {index}/{count}; i/n needs 0 <= i < n")
     out, records = Path(out), []
+    runs = recipe.runs(seed)[index::count]
+    for run in runs:
+        try:
+            check_run(run.config, corpus)
+        except ValueError as error:
+            raise ValueError(f"run {run.name}: {error}") from error
     with together():
         if is_lead():
             _claim(out, recipe)
-    for run in recipe.runs(seed)[index::count]:
+    for run in runs:
         if started is not None:
             started(run)
         try:
@@ -89,7 +97,7 @@ def sweep(
             continue
         with together():
             if is_lead():
-                write_table(out, finished(recipe, out))
+                update_table(recipe, out)
     return records
 
 
@@ -117,15 +125,23 @@ def finished(recipe: SweepRecipe, out: str | Path) -> dict[str, RunRecord]:
     return {name: each for name, each in records.items() if each.status == "finished"}
 
 
-def write_table(out: Path, records: dict[str, RunRecord]) -> None:
-    """Write `runs.csv`: a row a run, whole or not at all."""
+def update_table(recipe: SweepRecipe, out: Path) -> None:
+    """Write `runs.csv` where it lacks a run: a row a run, whole or not at all."""
+    path = out / "runs.csv"
+    if path.exists() and path.read_text("utf-8") == _table(finished(recipe, out)):
+        return  # the folder may be read-only
+    with locked(out, wait=True):  # another shard may have read fewer records
+        write_whole(path, _table(finished(recipe, out)))
+
+
+def _table(records: dict[str, RunRecord]) -> str:
     names = ["name", *(field.name for field in dataclasses.fields(RunRecord))]
     rows = ({"name": name, **dataclasses.asdict(each)} for name, each in records.items())
     table = io.StringIO()
     writer = csv.DictWriter(table, names, lineterminator="\n")
     writer.writeheader()
     writer.writerows(_plain(rows))
-    write_whole(out / "runs.csv", table.getvalue())
+    return table.getvalue()
 
 
 def _claim(out: Path, recipe: SweepRecipe) -> None:

@@ -2,6 +2,8 @@
 
 import csv
 import dataclasses
+import importlib
+import threading
 from collections import Counter
 
 import numpy as np
@@ -11,10 +13,13 @@ from scaling_jax.runs import read_runs
 from scaling_jax.training import RECIPES, SWEEPS, Machine, estimate, recipe_of, status, sweep
 from scaling_jax.training.locking import locked
 from scaling_jax.training.recipes import Size
+from scaling_jax.training.sweep import finished, update_table
 from tests.conftest import DATA
 from tests.support import approx
 from tests.training.conftest import SHAPE
 
+# The package's attribute `sweep` is the function.
+sweep_module = importlib.import_module("scaling_jax.training.sweep")
 TINY = dataclasses.replace(
     SWEEPS["smoke"], sizes=(Size("7k", SHAPE, 4, (5, 1, 3)),), heldout_tokens=2**12
 )
@@ -93,6 +98,38 @@ def test_the_table_is_what_a_fit_reads(swept):
     with (out / "runs.csv").open() as file:
         row = next(csv.DictReader(file))
     assert {"seed", "corpus", "epochs", "seconds", "mfu", "exact_train_flops"} <= row.keys()
+
+
+def test_two_sweeps_lose_no_row_of_the_table(swept, monkeypatch, tmp_path):
+    """Between the reading of records and the writing of the table, another sweep writes."""
+    *_, out = swept
+    records = finished(TINY, out)
+    calls = []
+
+    def slowly(recipe, folder):
+        if not calls:
+            calls.append(threading.Thread(target=update_table, args=(recipe, folder)))
+            calls[0].start()
+            calls[0].join(0.5)  # where it is held back, it cannot end before this one
+            return dict(list(records.items())[:1])
+        return records
+
+    monkeypatch.setattr(sweep_module, "finished", slowly)
+    update_table(TINY, tmp_path)
+    calls[0].join()
+    assert (tmp_path / "runs.csv").read_text() == (out / "runs.csv").read_text()
+
+
+def test_a_table_that_would_be_the_same_is_not_written(swept, monkeypatch):
+    *_, out = swept
+    monkeypatch.setattr(sweep_module, "write_whole", pytest.fail)
+    update_table(TINY, out)
+
+
+def test_a_corpus_too_small_for_any_run_is_told_before_the_first(corpus, tmp_path):
+    big = dataclasses.replace(TINY, sizes=(Size("7k", SHAPE, 4, (1, 10_000)),))
+    with pytest.raises(ValueError, match=r"run 7k-10000: the run needs .* tokens"):
+        sweep(big, corpus, tmp_path, started=pytest.fail)
 
 
 def test_runs_of_another_process_are_passed_over(corpus, tmp_path):
