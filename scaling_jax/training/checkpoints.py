@@ -1,4 +1,4 @@
-"""Checkpoints of a run's state, written by Orbax: atomic, the last two kept."""
+"""Checkpoints of a run's state, written by Orbax: atomic, checked, the last two kept."""
 
 import contextlib
 import logging
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from scaling_jax.training.step import State
 
@@ -37,7 +38,7 @@ class Checkpoints:
     def save(self, state: State) -> None:
         """Write the state under its step; what exists is whole, or is not there at all."""
         with _quiet():
-            self._series.save(int(state.step), _plain(state))
+            self._series.save(int(state.step), _plain(state) | {"checksum": checksum(state)})
 
     def latest(self, like: Any) -> State | None:
         """Return the newest state, placed as `like` (arrays or their abstract stand-ins).
@@ -48,19 +49,46 @@ class Checkpoints:
         steps = self.steps
         if not steps:
             return None
+        abstract_sum = jax.ShapeDtypeStruct((), jnp.uint32, sharding=like.step.sharding)
         try:
             with _quiet():
-                return State(**self._series.load(steps[-1], _plain(like)))
+                read = self._series.load(steps[-1], _plain(like) | {"checksum": abstract_sum})
         except Exception as error:  # Orbax raises many kinds on files that are not its own
-            goes_on = f"from step {steps[-2]}" if steps[1:] else "from the start"
-            raise ValueError(
-                f"checkpoint {self.folder / str(steps[-1])} cannot be read "
-                f"({type(error).__name__}); delete that folder to go on {goes_on}"
-            ) from error
+            raise self._unreadable(steps, type(error).__name__) from error
+        expected = int(read.pop("checksum"))
+        state = State(**read)
+        if int(checksum(state)) != expected:
+            raise self._unreadable(steps, "its checksum is another")
+        return state
+
+    def _unreadable(self, steps: list[int], reason: str) -> ValueError:
+        goes_on = f"from step {steps[-2]}" if steps[1:] else "from the start"
+        return ValueError(
+            f"checkpoint {self.folder / str(steps[-1])} cannot be read ({reason}); delete that "
+            f"folder to go on {goes_on}"
+        )
 
     def close(self) -> None:
         """Finish what is being written."""
         self._series.close()
+
+
+@jax.jit
+def checksum(state: State) -> jax.Array:
+    """Return a sum over all bits of a state, the same however it is spread over devices.
+
+        sum of bits_i (2 i + 1)  mod 2^32
+
+    The factors are odd, so that any one bit that differs makes another sum.
+    """
+    total = jnp.uint32(0)
+    for leaf in jax.tree.leaves(state):
+        bits = jax.lax.bitcast_convert_type(leaf, jnp.uint32)
+        place = jnp.zeros(leaf.shape, jnp.uint32)
+        for axis, size in enumerate(leaf.shape):
+            place = place * size + jax.lax.broadcasted_iota(jnp.uint32, leaf.shape, axis)
+        total = total * 3 + jnp.sum(bits * (2 * place + 1), dtype=jnp.uint32)
+    return total
 
 
 def _plain(state: Any) -> dict[str, Any]:

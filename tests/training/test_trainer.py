@@ -1,5 +1,6 @@
 """The loop: resumed bit for bit after a kill, stopped when it diverges, refused in words."""
 
+import contextlib
 import dataclasses
 import os
 import shutil
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 
 from scaling_jax.training import RECIPES, prepare, train, train_ensemble
-from scaling_jax.training.checkpoints import Checkpoints, abstract
+from scaling_jax.training.checkpoints import Checkpoints, abstract, checksum
 from scaling_jax.training.locking import locked
 from scaling_jax.training.mesh import make_mesh, state_shardings
 from scaling_jax.training.metrics import read_metrics
@@ -149,6 +150,22 @@ def test_a_corrupt_checkpoint_is_named_and_the_one_before_it_goes_on(
     with pytest.raises(ValueError, match=rf"{newest.name} cannot be read .* from the start"):
         train(CONFIG, corpus, tmp_path / "run")
     assert untimed(tmp_path / "run") == untimed(folder)  # nothing lost
+
+
+def test_a_checkpoint_with_another_bit_is_noticed(finished, tmp_path, monkeypatch):
+    """The files are as Orbax wrote them; what was meant to be written had another sign."""
+    _, folder = finished
+    state = last_state(folder)
+    assert state is not None
+    other = dataclasses.replace(state, recent=state.recent.at[3].multiply(-1.0))
+    with (
+        monkeypatch.context() as patch,
+        contextlib.closing(Checkpoints(tmp_path / "checkpoints")) as checkpoints,
+    ):
+        patch.setattr("scaling_jax.training.checkpoints.checksum", lambda _: checksum(other))
+        checkpoints.save(state)
+    with pytest.raises(ValueError, match=r"its checksum is another\); .* from the start"):
+        last_state(tmp_path)
 
 
 @pytest.fixture(scope="module")
