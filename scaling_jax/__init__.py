@@ -46,8 +46,11 @@ if TYPE_CHECKING:
     from scaling_jax.laws import Allocation as Allocation
     from scaling_jax.laws import Chinchilla as Chinchilla
     from scaling_jax.laws import Coupled as Coupled
+    from scaling_jax.laws import Fraction as Fraction
     from scaling_jax.laws import Kaplan as Kaplan
     from scaling_jax.laws import Law as Law
+    from scaling_jax.laws import NonNegative as NonNegative
+    from scaling_jax.laws import Positive as Positive
     from scaling_jax.laws import PowerSum as PowerSum
     from scaling_jax.laws import Tied as Tied
     from scaling_jax.planning import Limit as Limit
@@ -73,7 +76,8 @@ _NAMES = {
     "fitting": "Fit fit holdout influence profile refit",
     "grids": "Grid axis grid",
     "hardware": "",
-    "laws": "Allocation Chinchilla Coupled Kaplan Law PowerSum Tied",
+    "laws": "Allocation Chinchilla Coupled Fraction Kaplan Law NonNegative Positive PowerSum "
+    "Tied",
     "planning": "Limit Plan PlanError PricedModel elasticities plan",
     "plotting": "",
     "runs": "Runs read_runs",

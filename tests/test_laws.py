@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import hypothesis.strategies as st
@@ -180,6 +181,15 @@ def test_resampled_laws_travel_with_the_law(tmp_path):
     laws.save(law, tmp_path / "law.json")
     assert laws.load_resampled(tmp_path / "law.json") is None
     assert laws.load_resampled("kaplan2020") is None
+
+
+def test_one_wrong_number_of_many_is_named(tmp_path):
+    law = laws.HOFFMANN_2022
+    beta = np.append(np.full(400, 0.3), 0.0)
+    many = jax.tree.map(lambda leaf: np.full(401, leaf), law)
+    laws.save(law, tmp_path / "law.json", resampled=dataclasses.replace(many, beta=beta))
+    with pytest.raises(ValueError, match=r"beta is 0\.0 in resample 401; it must be positive"):
+        laws.load_resampled(tmp_path / "law.json")
 
 
 def test_a_published_law_is_found_by_name():

@@ -93,7 +93,8 @@ class Fit:
                 profiles = fitting.profile(fitted)
             if condition is not None:
                 stage("predicting held-out runs")
-                table = fitting.holdout(runs, **condition, **options)
+                families = dict.fromkeys((*fitting.HOLDOUT_FAMILIES, family))
+                table = fitting.holdout(runs, list(families), **condition, **options)
         if self.out is not None:
             laws.save(fitted.law, self.out, resampled=fitted.laws)
         if self.plot is not None:
@@ -109,6 +110,10 @@ class Fit:
         profiles: dict[str, "fitting.Profile"],
         table: list["fitting.HeldOut"],
     ) -> dict[str, Any]:
+        from scaling_jax.fitting.diagnostics import narrow_intervals  # noqa: PLC0415
+
+        # Of intervals that are not shown nothing is said.
+        beside = narrow_intervals(fitted.problem) if profiles else ()
         intervals = fitted.intervals | {n: each.interval for n, each in profiles.items()}
         answer: dict[str, Any] = dict(vars(fitted.law)) | {
             "law": self.law,
@@ -118,7 +123,7 @@ class Fit:
             "starts_converged": fitted.starts_converged,
             "condition_number": fitted.condition_number,
             "intervals": {name: list(bounds) for name, bounds in intervals.items()},
-            "warnings": list(fitted.warnings),
+            "warnings": [text for text in fitted.warnings if text not in beside],
         }
         if table:
             answer["holdout"] = {
@@ -136,7 +141,7 @@ def _condition(text: str) -> dict[str, float]:
     names = ("params", "tokens", "tokens_per_param", "train_flops")
     found = re.fullmatch(r"\s*(\w+)\s*>\s*(\S+)\s*", text.replace("-", "_").replace("e_", "e-"))
     try:
-        if found and found[1] in names:
+        if found and found[1] in names and float(found[2]) > 0:
             return {f"max_{found[1]}": float(found[2])}
     except ValueError:
         pass

@@ -106,4 +106,6 @@ def quantity(name: str, value: float) -> str:
         for size, suffix in ((1e12, "T"), (1e9, "B"), (1e6, "M")):
             if size <= value < 1e16:
                 return f"{value / size:.4g} {suffix}"
+    if abs(value) < 1e-12:
+        return "0"  # a coefficient at its bound
     return f"{value:.5g}" if abs(value) < 1e6 else f"{value:.4g}"

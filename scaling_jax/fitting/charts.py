@@ -12,6 +12,8 @@ import numpy as np
 from scaling_jax._pytree import FRACTION, NON_NEGATIVE, POSITIVE, Domain, fields_with_domain
 from scaling_jax.laws import Law
 
+SMALLEST = 1e-300  # positive coefficient
+
 
 class Design(NamedTuple):
     """Where the runs are: x = log N - mean_x and y = log D - mean_y."""
@@ -63,6 +65,15 @@ class Chart(abc.ABC):
     @abc.abstractmethod
     def draw(self, rng: np.random.Generator, count: int, design: Design, loss: Any) -> Any:
         """Return `count` points to start from, drawn over all laws that are plausible."""
+
+    def held(self, law: Any) -> Any:
+        """Return a law, or stacked laws, with every positive coefficient as 64 bits hold it."""
+
+        def hold(value: Any, domain: Domain | None) -> Any:
+            return np.clip(value, SMALLEST, 1 / SMALLEST) if domain is POSITIVE else value
+
+        pairs = zip(self.names, self.domains, strict=True)
+        return self.family(**{name: hold(getattr(law, name), domain) for name, domain in pairs})
 
     def position(self, theta: jax.Array, design: Design) -> jax.Array:
         """Return the coefficients, of those that are positive the logarithms, [p]."""

@@ -95,6 +95,7 @@ def marginals(problem: Problem, theta: np.ndarray, noise: float) -> list[Margina
     """Return each coefficient's standard error, from the curvature."""
     count, chart = len(problem.runs), problem.chart
     rows = np.asarray(residual_slopes(problem.objective, theta, problem.data))[:count]
+    rows = np.nan_to_num(rows)
     fisher = (rows.T * problem.data.weight[:count]) @ rows
     sizes, vectors = np.linalg.eigh(fisher)
     # A direction that the runs do not see at all has a huge error, not none.

@@ -111,6 +111,13 @@ def descend(
     )
 
 
+def is_final(state: _State, data: Data) -> Any:
+    """Return whether a descent, or each of many, has ended at an optimum."""
+    nothing = 100 * _ROUNDING * data.weight.sum(axis=-1)
+    small = (state.decrement <= _CONVERGED * state.value) | (state.value <= nothing)
+    return small & jnp.isfinite(state.value) & jnp.isfinite(state.theta).all(axis=-1)
+
+
 def _advance(
     objective: Objective,
     state: _State,
@@ -248,6 +255,5 @@ def descend_lanes(
 
             list(pool.map(block, range(0, left.size, width)))
             left = left[states.moving[left]]
-    rounding = _ROUNDING * (lanes.weight @ data.weight)
-    small = (states.decrement <= _CONVERGED * states.value) | (states.value <= 100 * rounding)
-    return Ends(states.theta, states.value, small & np.isfinite(states.theta).all(axis=1))
+    own = data._replace(weight=lanes.weight * data.weight)
+    return Ends(states.theta, states.value, np.asarray(is_final(states, own)))

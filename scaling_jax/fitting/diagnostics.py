@@ -6,6 +6,8 @@ from typing import Any
 import jax
 import numpy as np
 
+from scaling_jax._pytree import POSITIVE
+from scaling_jax.fitting.charts import SMALLEST
 from scaling_jax.fitting.curvature import Curvature
 from scaling_jax.fitting.optimum import Optimum, descend_again, scaled_residuals
 from scaling_jax.fitting.power import SMALLEST_COUPLING
@@ -18,6 +20,8 @@ _FLAT = 0.5
 _UNSEEN = 1e6
 # E below this share of the smallest loss is at its bound.
 _AT_ZERO = 1e-6
+# Exponents above it make of a term a step.
+_STEEP = 5.0
 # Components of the flattest direction that are named.
 _TRADES = 0.3
 # Runs that lie within this standard deviation of a line, in log params and log tokens.
@@ -31,6 +35,8 @@ _FEW_STARTS = 3
 # With less freedom 95 % intervals from the curvature hold the truth less than 93 % of the time
 # (`benchmarks/fit_coverage.py`: 84 % at 12 runs).
 _FEW_FREE = 20
+# So many resamples have one on either side of the middle 95 %.
+_RESAMPLES = 40
 # Leaving out is tried for so many runs, those of highest leverage; for fewer of very many.
 _MOST_LEFT_OUT = 64
 _LEFT_OUT_ROWS = 2**18
@@ -51,7 +57,7 @@ def warnings(problem: Problem, optimum: Optimum, law: Law, local: Curvature) -> 
 
 def narrow_intervals(problem: Problem) -> tuple[str, ...]:
     """Return the warning of intervals that few runs make too narrow, if these are."""
-    if problem.degrees_of_freedom >= _FEW_FREE:
+    if not 1 <= problem.degrees_of_freedom < _FEW_FREE:
         return ()
     count = int(problem.counted.sum())
     return (
@@ -60,11 +66,21 @@ def narrow_intervals(problem: Problem) -> tuple[str, ...]:
     )
 
 
+def few_resamples(count: int) -> tuple[str, ...]:
+    """Return the warning of percentiles that so few resamples do not have, if they are few."""
+    if count >= _RESAMPLES:
+        return ()
+    return (
+        f"{count} resamples do not reach 95 % intervals, which are too narrow: take "
+        f"{_RESAMPLES} at least, better 1,000.",
+    )
+
+
 def describe(problem: Problem, row: int) -> str:
     """Return which run a row is, counted from 1."""
     runs = problem.runs
     return (
-        f"run {row + 1} ({runs.params[row]:.3g} params, "
+        f"run {row + 1} of {len(runs)} ({runs.params[row]:.3g} params, "
         f"{runs.tokens_per_param[row]:.4g} tokens/param)"
     )
 
@@ -72,7 +88,7 @@ def describe(problem: Problem, row: int) -> str:
 def _convergence(optimum: Optimum) -> Iterator[str]:
     if not optimum.converged:
         yield "The descent ended before the optimality conditions held: the law is not final."
-    if optimum.agreeing < min(_FEW_STARTS, optimum.agreeing / optimum.starts_converged):
+    if optimum.agreeing < min(_FEW_STARTS, optimum.starts):
         yield (
             f"Only {optimum.starts_converged:.1%} of the starts reached the optimum; "
             "there may be a better one, so try more starts."
@@ -85,7 +101,7 @@ def _freedom(problem: Problem) -> Iterator[str]:
 
 
 def _line(problem: Problem) -> Iterator[str]:
-    runs = problem.runs
+    runs = problem.runs.where(problem.counted)
     ratio = np.log(runs.tokens_per_param)
     logs = np.log([runs.params, runs.tokens])
     across = np.linalg.svd(logs - logs.mean(axis=1, keepdims=True), compute_uv=False)[-1]
@@ -103,15 +119,20 @@ def _line(problem: Problem) -> Iterator[str]:
 
 def _bounds(problem: Problem, law: Law) -> Iterator[str]:
     values = {name: float(value) for name, value in vars(law).items()}
+    domains = dict(zip(problem.chart.names, problem.chart.domains, strict=True))
     if "E" in values and values["E"] < _AT_ZERO * problem.runs.loss.min():
         yield "E is at its bound of zero: the runs show no floor of the loss."
     for name, value in values.items():
         if name == "k" and value < SMALLEST_COUPLING * (1 + 1e-3):
             yield f"k is at its bound of {SMALLEST_COUPLING:g}: one term rules at every run."
+        if domains[name] is not POSITIVE:
+            continue
         if name in problem.chart.exponents and value < 1e-3:
             yield f"{name} is nearly zero: the runs do not show its term."
-    if not all(np.isfinite(value) for value in values.values()):
-        yield "A coefficient is not finite: the runs do not fix the law."
+        if name in ("alpha", "beta", "alpha_N") and value > _STEEP:
+            yield f"{name} has run away to {value:.3g}: only the smallest runs show its term."
+        if not SMALLEST < value < 1 / SMALLEST:
+            yield f"{name} has run away to {value:g}: the runs do not fix the law."
 
 
 def _valley(problem: Problem, law: Any, local: Curvature) -> Iterator[str]:
@@ -172,16 +193,17 @@ def leave_one_out(
 
 
 def _rows(problem: Problem, optimum: Optimum) -> Iterator[str]:
-    runs = problem.runs
-    r = np.abs(scaled_residuals(problem, optimum.theta))
+    counted = np.flatnonzero(problem.counted)
+    r = np.abs(scaled_residuals(problem, optimum.theta))[counted]
     limit = _OUTLIER * 1.4826 * float(np.median(r))
     far = np.flatnonzero((r > limit) & (r > 1e-6))
-    if 0 < far.size <= len(runs) // 4:
-        worst = int(np.argmax(r))
+    if 0 < far.size <= len(counted) // 4:
+        worst = int(counted[np.argmax(r)])
         yield (
-            f"{far.size} of {len(runs)} runs lie far off the law, {describe(problem, worst)} "
-            "the farthest: check them."
+            f"{far.size} of {len(counted)} runs lie far off the law, "
+            f"{describe(problem, worst)} the farthest: check them."
         )
+    runs = problem.runs.where(counted)
     table = np.stack([runs.params, runs.tokens, runs.loss])
     doubled = len(runs) - np.unique(table, axis=1).shape[1]
     if doubled:

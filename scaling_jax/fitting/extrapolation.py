@@ -6,6 +6,8 @@ import numpy as np
 
 from scaling_jax.runs import Runs
 
+_INSIDE = 1e-6  # a factor so near to one is rounding
+
 
 class Extrapolation(NamedTuple):
     """By what factor a point is outside of the runs: above 1 beyond the largest, below 1
@@ -29,13 +31,20 @@ class Extrapolation(NamedTuple):
             f"{max(factor, 1 / factor):.3g} times {'above' if factor > 1 else 'below'} "
             f"the runs in {name.replace('tokens_per_param', 'tokens/param')}"
             for name, factor in self._asdict().items()
-            if factor != 1
+            if abs(factor - 1) > _INSIDE
         ]
         return f"The point is {', and '.join(parts)}." if parts else None
 
 
 def extrapolation(runs: Runs, params: float, tokens: float) -> Extrapolation:
-    """Return by what factors (params, tokens) lies outside of the runs."""
+    """Return by what factors (params, tokens) lies outside of the runs.
+
+    Raises:
+        ValueError: either is not positive and finite.
+    """
+    for name, value in (("params", params), ("tokens", tokens)):
+        if not 0 < value < np.inf:
+            raise ValueError(f"{name} is {value:g}; it must be positive and finite")
     return Extrapolation(
         params=_factor(runs.params, params),
         tokens=_factor(runs.tokens, tokens),

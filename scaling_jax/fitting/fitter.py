@@ -1,5 +1,7 @@
 """`fit`: the law behind training runs, and how far to trust it."""
 
+import inspect
+from numbers import Integral
 from typing import Any
 
 import jax
@@ -7,6 +9,7 @@ import numpy as np
 
 from scaling_jax.fitting import curvature as local_curvature
 from scaling_jax.fitting import diagnostics
+from scaling_jax.fitting.charts import Chart, Design
 from scaling_jax.fitting.descent import Progress
 from scaling_jax.fitting.objective import Residual
 from scaling_jax.fitting.optimum import find_optimum, scaled_residuals
@@ -72,20 +75,21 @@ def fit(
     """
     guess = family if isinstance(family, Law) else None
     kind = type(family) if isinstance(family, Law) else family
-    if not (isinstance(kind, type) and issubclass(kind, Law)):
+    if not (isinstance(kind, type) and issubclass(kind, Law)) or inspect.isabstract(kind):
         raise ValueError(f"family is {family!r}; it must be a Law, such as Chinchilla")
-    _check_options(starts, bootstrap, resample)
+    _check_options(starts, bootstrap, seed, resample)
     with jax.enable_x64(True):
-        table = runs if isinstance(runs, Runs) else read_runs(runs)
+        table = read_runs(runs)
         problem = prepare(table, kind, delta, residual)
         optimum = find_optimum(problem, starts, seed, guess)
-        law = _plain(problem.chart.law(optimum.theta, problem.data.design))
+        law = _plain(problem.chart, optimum.theta, problem.data.design)
         local = local_curvature.curvature(problem, optimum.theta)
         notes = diagnostics.warnings(problem, optimum, law, local)
         if bootstrap:
             theta = optimum.theta
             laws = resampled_laws(problem, theta, bootstrap, seed, resample, progress)
             intervals = _percentiles(laws)
+            notes += diagnostics.few_resamples(bootstrap)
         else:
             laws = None
             intervals = local_curvature.intervals(problem, optimum.theta, local.noise)
@@ -94,7 +98,7 @@ def fit(
     return Fit(
         law=law,
         objective=optimum.objective,
-        n_runs=len(table),
+        n_runs=int(problem.counted.sum()),
         residuals=scaled / problem.data.precision[: len(table)],
         status=Status.CONVERGED if optimum.converged else Status.NOT_CONVERGED,
         starts_converged=optimum.starts_converged,
@@ -107,17 +111,17 @@ def fit(
     )
 
 
-def _check_options(starts: int, bootstrap: int, resample: Resample) -> None:
-    if starts < 1:
-        raise ValueError(f"starts is {starts}; it must be one or more")
-    if bootstrap < 0:
-        raise ValueError(f"bootstrap is {bootstrap}; it must be zero or more")
+def _check_options(starts: int, bootstrap: int, seed: int, resample: Resample) -> None:
+    whole = {"starts": (starts, 1), "bootstrap": (bootstrap, 0), "seed": (seed, 0)}
+    for name, (value, least) in whole.items():
+        if not isinstance(value, Integral) or value < least:
+            raise ValueError(f"{name} is {value}; it must be a whole number of {least} or more")
     if resample not in ("residuals", "runs"):
         raise ValueError(f"resample is {resample!r}; it must be 'residuals' or 'runs'")
 
 
-def _plain(law: Law) -> Law:
-    return jax.tree.map(float, law)
+def _plain(chart: Chart, theta: np.ndarray, design: Design) -> Law:
+    return jax.tree.map(float, chart.held(chart.law(theta, design)))
 
 
 def _percentiles(laws: Law) -> dict[str, tuple[float, float]]:

@@ -10,7 +10,9 @@ import numpy as np
 from scaling_jax.fitting.fitter import fit
 from scaling_jax.fitting.records import Fit
 from scaling_jax.laws import Chinchilla, Coupled, Law, Tied
-from scaling_jax.runs import Runs
+from scaling_jax.runs import Runs, read_runs
+
+HOLDOUT_FAMILIES = (Chinchilla, Tied, Coupled)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -41,8 +43,8 @@ class HeldOut:
 
 
 def holdout(
-    runs: Runs,
-    families: Sequence[type[Law]] = (Chinchilla, Tied, Coupled),
+    runs: Runs | Any,
+    families: Sequence[type[Law]] = HOLDOUT_FAMILIES,
     *,
     max_params: float | None = None,
     max_tokens: float | None = None,
@@ -62,10 +64,10 @@ def holdout(
         **options: as `fit` takes them.
 
     Returns:
-        One `HeldOut` per family, the smallest error first.
+        One `HeldOut` per family that the runs left can fix, the smallest error first.
 
     Raises:
-        ValueError: no limit is given, no run is held out, or those left cannot be fitted.
+        ValueError: no limit is given, no run is held out, or those left fix no family.
 
     Example:
         >>> from scaling_jax.laws import HOFFMANN_2022
@@ -82,6 +84,7 @@ def holdout(
         "max_tokens_per_param": max_tokens_per_param,
         "max_train_flops": max_train_flops,
     }
+    runs = read_runs(runs)
     given = {name: limit for name, limit in limits.items() if limit is not None}
     if not given:
         raise ValueError(f"holdout needs a limit; give one of {', '.join(limits)}")
@@ -90,7 +93,14 @@ def holdout(
     if not len(above):
         words = " and ".join(f"{name} {limit:g}" for name, limit in given.items())
         raise ValueError(f"no run is above {words}; lower the limit to hold some out")
-    table = [_evaluate(fit(below, family, **options), above) for family in families]
+    table, refusals = [], []
+    for family in families:
+        try:
+            table.append(_evaluate(fit(below, family, **options), above))
+        except ValueError as refusal:
+            refusals.append(refusal)
+    if not table and refusals:
+        raise refusals[0]
     return sorted(table, key=lambda row: row.error)
 
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from scaling_jax.fitting.descent import Ends, Lanes, Progress, descend_lanes
+from scaling_jax.fitting.descent import Ends, Lanes, Progress, Springs, descend_lanes
 from scaling_jax.fitting.objective import Data, Objective, residuals, value
 from scaling_jax.fitting.power import PowerChart
 from scaling_jax.fitting.problem import Problem
@@ -26,6 +26,9 @@ _WIDER = 16.0
 _LINEAR = 1e-2
 _OFF_ZERO = 0.05
 _FINALISTS = 4
+# Where the best end is not final, the finalists go on from so many first thresholds.
+_THRESHOLDS = 8
+_ROUNDS = 3
 # Objectives are the same within this share, or where residuals are as small as this.
 _SAME = 1e-6
 _NOTHING = 1e-12
@@ -37,23 +40,29 @@ class Optimum(NamedTuple):
     theta: np.ndarray
     objective: float
     converged: bool
-    starts_converged: float
     agreeing: int
+    starts: int
+
+    @property
+    def starts_converged(self) -> float:
+        """The share of the starts that ended at the optimum."""
+        return self.agreeing / self.starts
 
 
 def find_optimum(problem: Problem, starts: int, seed: int, guess: Law | None) -> Optimum:
     """Return the lowest end of `starts` descents; call it under `jax.enable_x64(True)`."""
     seen = _sample(problem)
     thetas = _starting_points(problem._replace(data=seen), starts, seed, guess)
-    ends = descend(problem._replace(data=seen), thetas, _WIDE)
-    order = np.argsort(ends.objective)
-    same = ends.objective[order[0]] * (1 + _SAME) + _NOTHING**2 * np.sum(seen.weight)
-    agreeing = int(np.sum(ends.objective <= same))
+    first = descend(problem._replace(data=seen), thetas, _WIDE)
+    ends = first
     if seen is not problem.data:
-        finalists = ends.theta[order[:_FINALISTS]]
+        finalists = _finalists(first)
         ends = descend(problem, finalists, warm_delta(problem, finalists[0]))
-        order = np.argsort(ends.objective)
-    best = order[0]
+    ends = _final(problem, ends)
+    best = int(np.argmin(ends.objective))
+    lowest = ends.objective[best] if seen is problem.data else first.objective.min()
+    same = lowest * (1 + _SAME) + _NOTHING**2 * np.sum(seen.weight)
+    agreeing = int(np.sum(first.objective <= same))
     if not np.isfinite(ends.objective[best]):
         raise ValueError(
             f"no start of {problem.chart.family.__name__} has a finite objective; give a law "
@@ -63,19 +72,42 @@ def find_optimum(problem: Problem, starts: int, seed: int, guess: Law | None) ->
         theta=ends.theta[best],
         objective=float(ends.objective[best]),
         converged=bool(ends.converged[best]),
-        starts_converged=agreeing / len(thetas),
         agreeing=agreeing,
+        starts=len(thetas),
     )
 
 
-def descend(problem: Problem, thetas: np.ndarray, first_delta: float) -> Ends:
+def _finalists(ends: Ends) -> np.ndarray:
+    return ends.theta[np.argsort(ends.objective)[:_FINALISTS]]
+
+
+def _final(problem: Problem, ends: Ends) -> Ends:
+    """Return ends of which the best is final, or as good as it gets.
+
+    Huber's kinks can stop a descent short of the optimum; another first threshold meets
+    others of them.
+    """
+    firsts = np.geomspace(min(problem.delta, _WIDE), _WIDE, _THRESHOLDS)
+    for _ in range(_ROUNDS):
+        if ends.converged[np.argmin(ends.objective)]:
+            break
+        finalists = _finalists(ends)
+        again = np.repeat(finalists, _THRESHOLDS, axis=0)
+        ends = descend(problem, again, np.tile(firsts, len(finalists)))
+    return ends
+
+
+def descend(
+    problem: Problem, thetas: np.ndarray, first_delta: Any, springs: Springs | None = None
+) -> Ends:
     """Return the ends of descents that all see the problem's own targets and weights."""
     count, data = len(thetas), problem.data
     lanes = Lanes(
         theta=thetas,
         target=np.broadcast_to(data.target, (count, len(data.target))),
         weight=np.ones((count, len(data.target))),
-        first_delta=np.full(count, first_delta),
+        first_delta=np.broadcast_to(first_delta, count),
+        springs=springs,
     )
     return descend_lanes(problem.objective, lanes, data, problem.delta)
 

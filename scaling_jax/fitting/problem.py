@@ -61,7 +61,7 @@ def prepare(runs: Runs, family: type[Law], delta: float | None, residual: Residu
     if residual not in ("log", "loss"):
         raise ValueError(f"residual is {residual!r}; it must be 'log' or 'loss'")
     if delta is not None and not delta > 0:
-        raise ValueError(f"delta is {delta:g}; it must be positive, or None for squared error")
+        raise ValueError(f"delta is {delta:g}; it must be positive (infinite: squared error)")
     chart = chart_of(family)
     _check_runs(runs, chart)
     objective = Objective(chart=chart, residual=residual)
@@ -80,19 +80,22 @@ def padded_length(count: int) -> int:
     return max(_SMALLEST_LENGTH, -(-count // step) * step)
 
 
-def observations(loss: Any, sigma: Any, residual: Residual) -> tuple[jax.Array, jax.Array]:
-    """Return targets and precisions c_i, the latter about a geometric mean of one."""
+def observations(
+    loss: Any, sigma: Any, counted: np.ndarray, residual: Residual
+) -> tuple[jax.Array, jax.Array]:
+    """Return targets and precisions c_i, of the runs counted about a geometric mean of one."""
     target = jnp.log(loss) if residual == "log" else jnp.asarray(loss)
     if sigma is None:
         return target, jnp.ones_like(target)
     log_error = jnp.log(sigma) - (target if residual == "log" else 0.0)
-    return target, jnp.exp(jnp.mean(log_error) - log_error)
+    return target, jnp.exp(jnp.mean(log_error[counted]) - log_error)
 
 
 def _data(runs: Runs, residual: Residual) -> Data:
     x, y = np.log(runs.params), np.log(runs.tokens)
     weight = np.ones(len(runs)) if runs.weight is None else runs.weight
-    target, precision = map(np.asarray, observations(runs.loss, runs.sigma, residual))
+    seen = observations(runs.loss, runs.sigma, weight > 0, residual)
+    target, precision = map(np.asarray, seen)
     length = padded_length(len(runs))
     design = Design(
         x=pad(x - x.mean(), 0.0, length),
@@ -121,6 +124,11 @@ def _check_runs(runs: Runs, chart: Chart) -> None:
             )
     used = runs if runs.weight is None else runs.where(runs.weight > 0)
     _check_count(used, chart)
+    if np.ptp(np.log(used.loss)) < 1e-9:
+        raise ValueError(
+            f"all {len(used)} runs have loss {used.loss[0]:.6g}; a law needs runs of "
+            "different losses"
+        )
     if isinstance(chart, PowerChart):
         for name in ("params", "tokens"):
             values = getattr(used, name)

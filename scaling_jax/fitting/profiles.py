@@ -16,8 +16,8 @@ import numpy as np
 
 from scaling_jax._pytree import POSITIVE, Domain
 from scaling_jax.fitting.curvature import Marginal, curvature, marginals
-from scaling_jax.fitting.descent import Ends, Lanes, Springs, descend_lanes
-from scaling_jax.fitting.optimum import warm_delta
+from scaling_jax.fitting.descent import Ends, Springs
+from scaling_jax.fitting.optimum import descend, warm_delta
 from scaling_jax.fitting.problem import Problem
 from scaling_jax.fitting.records import Fit
 from scaling_jax.fitting.resampling import student_quantile
@@ -49,13 +49,15 @@ def profile(fitted: Fit, *, points: int = 15) -> dict[str, Profile]:
         points: how many values on either side of the optimum.
 
     Raises:
-        ValueError: there are no more runs than coefficients.
+        ValueError: there are no more runs than coefficients, or no points.
 
     Source: Venzon and Moolgavkar, "A Method for Computing Profile-Likelihood-Based
     Confidence Intervals", Applied Statistics 37 (1988).
     """
     problem, theta = fitted.problem, fitted.theta
     freedom = problem.degrees_of_freedom
+    if points < 1:
+        raise ValueError(f"points is {points}; it must be one or more")
     if freedom < 1:
         raise ValueError(f"{fitted.n_runs} runs leave no freedom to judge the coefficients by")
     with jax.enable_x64(True):
@@ -97,12 +99,12 @@ def _ends(
     """Return where each spring's coefficient came to rest, F there, and whether it did."""
     count, data = len(springs.value), problem.data
     points = count // (2 * len(theta))
-    first = _descend(problem, np.broadcast_to(theta, (count, len(theta))), springs)
+    first = _drawn(problem, np.broadcast_to(theta, (count, len(theta))), springs)
     # Once more from each neighbour on the side of the optimum: a better valley is followed.
     ends = first.theta.reshape(-1, 2 * points, len(theta))
     middle = np.broadcast_to(theta, (len(ends), 1, len(theta)))
     inward = [ends[:, 1:points], middle, middle, ends[:, points:-1]]
-    second = _descend(problem, np.concatenate(inward, axis=1).reshape(count, -1), springs)
+    second = _drawn(problem, np.concatenate(inward, axis=1).reshape(count, -1), springs)
     lower = second.converged & ~(first.converged & (first.objective <= second.objective))
     thetas = np.where(lower[:, None], second.theta, first.theta)
     positions = jax.vmap(lambda t: problem.chart.position(t, data.design))(thetas)
@@ -112,25 +114,18 @@ def _ends(
     return places, total - energy, first.converged | second.converged
 
 
-def _descend(problem: Problem, thetas: np.ndarray, springs: Springs) -> Ends:
-    count, data = len(thetas), problem.data
-    lanes = Lanes(
-        theta=thetas,
-        target=np.broadcast_to(data.target, (count, len(data.target))),
-        weight=np.ones((count, len(data.target))),
-        first_delta=np.full(count, warm_delta(problem, thetas[0])),
-        springs=springs,
-    )
-    return descend_lanes(problem.objective, lanes, data, problem.delta)
+def _drawn(problem: Problem, thetas: np.ndarray, springs: Springs) -> Ends:
+    return descend(problem, thetas, warm_delta(problem, thetas[0]), springs)
 
 
 def _profile(
     place: np.ndarray, objective: np.ndarray, limit: float, domain: Domain | None
 ) -> Profile:
     # Springs that pull beyond a bound all end there; the lowest of them counts.
-    order = np.lexsort((objective, np.round(place / np.ptp(place), 9)))
+    span = np.ptp(place) or 1.0  # at a bound all of them may be in one place
+    order = np.lexsort((objective, np.round(place / span, 9)))
     place, objective = place[order], objective[order]
-    new = np.append(True, np.diff(place) > 1e-9 * np.ptp(place))
+    new = np.append(True, np.diff(place) > 1e-9 * span)
     place, objective = place[new], objective[new]
     best = int(np.argmin(objective))
     # The root of the rise is nearly a straight line on either side.

@@ -12,12 +12,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from scaling_jax.fitting.descent import descend
-from scaling_jax.fitting.objective import Data, value
+from scaling_jax.fitting.descent import descend, is_final
+from scaling_jax.fitting.objective import Data, residuals, value
 from scaling_jax.fitting.problem import observations
 from scaling_jax.fitting.records import Fit
 from scaling_jax.laws import Law
-from scaling_jax.solve import dense, root
+from scaling_jax.solve import Status, dense, root
 
 
 def refit(fitted: Fit, loss: Any, weight: Any = None) -> Law:
@@ -31,14 +31,23 @@ def refit(fitted: Fit, loss: Any, weight: Any = None) -> Law:
         fitted: what `fit` returned.
         loss: one loss per run, [n].
         weight: one weight per run, [n]; those of the fit when None.
+
+    Returns:
+        The law; NaN in every coefficient where a loss is not positive, a weight negative,
+        or the descent does not reach an optimum.
     """
-    delta = fitted.problem.delta
+    problem = fitted.problem
 
     def solve(data: Data) -> jax.Array:
-        threshold = jnp.asarray(delta, data.target.dtype)
+        delta = jnp.asarray(problem.delta, data.target.dtype)
         start = jnp.asarray(fitted.theta, data.target.dtype)
-        objective = fitted.problem.objective
-        return descend(objective, start, data, threshold, first_delta=threshold).theta
+        sizes = jnp.abs(residuals(problem.objective, start, data))[: len(fitted.runs)]
+        first = jnp.maximum(jnp.minimum(delta, 1.0), jnp.median(sizes))
+        end = descend(problem.objective, start, data, delta, first)
+        enough = jnp.sum(data.weight > 0) >= problem.chart.size
+        # A weight below zero or a loss that is none leaves no finite, falling objective.
+        sound = jnp.all(data.weight >= 0) & jnp.all(jnp.isfinite(data.target)) & enough
+        return jnp.where(sound & is_final(end, data), end.theta, jnp.nan)
 
     return _law_at_root(fitted, loss, weight, solve)
 
@@ -46,10 +55,10 @@ def refit(fitted: Fit, loss: Any, weight: Any = None) -> Law:
 def _law_at_root(
     fitted: Fit, loss: Any, weight: Any, solve: Callable[[Data], jax.Array]
 ) -> Law:
-    problem, count = fitted.problem, fitted.n_runs
+    problem, count = fitted.problem, len(fitted.runs)
     data = jax.tree.map(jnp.asarray, problem.data)
     target, precision = observations(
-        jnp.asarray(loss), problem.runs.sigma, problem.objective.residual
+        jnp.asarray(loss), problem.runs.sigma, problem.counted, problem.objective.residual
     )
     own = data._replace(
         target=data.target.at[:count].set(target),
@@ -79,6 +88,9 @@ def influence(fitted: Fit, output: Callable[[Law], Any] = vars) -> Any:
         paper's objective a run farther than delta from the law only pulls, with a constant
         force, so that its influence is zero.
 
+    Raises:
+        ValueError: the fit has not converged, or an output or its derivative is not finite.
+
     Example:
         >>> from scaling_jax.fitting import fit
         >>> from scaling_jax.laws import HOFFMANN_2022
@@ -89,11 +101,21 @@ def influence(fitted: Fit, output: Callable[[Law], Any] = vars) -> Any:
         >>> influence(fitted, lambda law: law(70e9, 1.4e12)).shape
         (9,)
     """
+    if fitted.status is not Status.CONVERGED:
+        raise ValueError("the fit has not converged; only an optimum has an influence")
     with jax.enable_x64(True):
         theta = jnp.asarray(fitted.theta)  # the root is known
 
-        def answer(loss: jax.Array) -> Any:
-            return output(_law_at_root(fitted, loss, None, lambda _: theta))
+        def answer(loss: jax.Array) -> tuple[Any, Any]:
+            value = output(_law_at_root(fitted, loss, None, lambda _: theta))
+            return value, value
 
-        slopes = jax.jit(jax.jacrev(answer))(jnp.asarray(fitted.runs.loss))
+        slopes, values = jax.jit(jax.jacrev(answer, has_aux=True))(
+            jnp.asarray(fitted.runs.loss)
+        )
+        for what, tree in (("output", values), ("influence", slopes)):
+            for path, leaf in jax.tree.leaves_with_path(tree):
+                if not np.isfinite(leaf).all():
+                    name = f"{what}{jax.tree_util.keystr(path)}"
+                    raise ValueError(f"{name} is not finite at the fitted law")
         return jax.tree.map(np.asarray, slopes)

@@ -1,5 +1,8 @@
 """What loss do N parameters and D tokens buy: families, published coefficients, files."""
 
+from scaling_jax._pytree import Fraction as Fraction
+from scaling_jax._pytree import NonNegative as NonNegative
+from scaling_jax._pytree import Positive as Positive
 from scaling_jax.laws.families import (
     TRAIN_FLOPS_PER_PARAM_TOKEN as TRAIN_FLOPS_PER_PARAM_TOKEN,
 )

@@ -25,6 +25,7 @@ class Law(Record, abc.ABC):
     enough for `plan`, which then takes its general path.
 
     Example:
+        >>> from scaling_jax import Law, Positive
         >>> class Floorless(Law):
         ...     '''L(N, D) = A / (N D)^alpha.'''
         ...     A: Positive

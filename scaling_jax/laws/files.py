@@ -117,9 +117,12 @@ def _law(key: str, name: str, values: Any, dimensions: int) -> PowerSum:
         raise ValueError(f"{key} holds no law: {name} {problem}")
     law = kind(**{field: _numbers(key, field, values[field], dimensions) for field in wanted})
     for path, value, domain in fields_with_domain(law, ""):
-        if not np.all(domain.contains(value)):
+        wrong = np.flatnonzero(~np.ravel(domain.contains(value)))
+        if wrong.size:
+            where = f" in resample {wrong[0] + 1}" if dimensions else ""
             raise ValueError(
-                f"{key} holds no law: {path} is {value}; it must be {domain.words}"
+                f"{key} holds no law: {path} is {np.ravel(value)[wrong[0]]}{where}; "
+                f"it must be {domain.words}"
             )
     return law
 

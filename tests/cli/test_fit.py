@@ -71,6 +71,18 @@ def test_selection_and_other_families(capsys, runs):
     assert "beta" not in fitted
 
 
+def test_holdout_has_the_family_that_was_asked_for(capsys, runs):
+    command = ["fit", runs, "--law", "kaplan", "--holdout", "tokens_per_param>100"]
+    assert "kaplan" in answer(capsys, *command)["holdout"]["families"]
+
+
+def test_profiles_take_the_place_of_the_curvature(capsys, runs):
+    few = ["fit", runs, "--max-tokens-per-param", "100"]
+    assert any("from the curvature" in text for text in answer(capsys, *few)["warnings"])
+    profiled = answer(capsys, *few, "--profile")
+    assert not any("from the curvature" in text for text in profiled["warnings"])
+
+
 def test_profile_plot_and_table(capsys, runs, tmp_path):
     pytest.importorskip("matplotlib")
     picture = tmp_path / "fit.png"
@@ -98,6 +110,8 @@ def test_the_published_runs_and_the_run_that_decides(capsys):
         ("runs", ["--law", "cubic"], "'cubic'; known are chinchilla"),
         ("runs", ["--holdout", "ratio>100"], "--holdout is 'ratio>100'"),
         ("runs", ["--holdout", "tokens_per_param>1e9"], "no run is above"),
+        ("runs", ["--holdout", "tokens_per_param>nan"], "--holdout is 'tokens_per_param>nan'"),
+        ("runs", ["--seed", "-1"], "seed is -1; it must be a whole number"),
         ("runs", ["--max-params", "1"], "none of the 24 runs is within max_params 1"),
         ("runs", ["--bootstrap", "-1"], "bootstrap is -1"),
         ("runs", ["--delta", "-1"], "delta"),

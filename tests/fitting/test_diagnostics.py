@@ -85,6 +85,7 @@ def test_two_sizes_leave_the_floor_open(planted):
 def test_as_many_runs_as_coefficients(planted):
     runs = planted(noise=0.003).where([0, 5, 14, 21, 35])
     assert warned(fit(runs), "nothing is left to judge the law by")
+    assert not warned(fit(runs), "tend to be too narrow")
 
 
 def test_few_runs_need_resamples_for_honest_intervals(planted):
@@ -102,11 +103,39 @@ def test_noise_without_a_law_is_reported(planted, seed):
     assert np.isfinite(fitted.objective)
 
 
-def test_no_variation_at_all_is_reported(planted):
-    runs = planted()
-    fitted = fit(dataclasses.replace(runs, loss=np.full(36, 3.0)))
-    assert fitted.warnings
-    assert float(fitted.law(1e9, 2e10)) == pytest.approx(3.0, rel=1e-6)
+def test_no_variation_at_all_is_refused(planted):
+    with pytest.raises(ValueError, match=r"all 36 runs have loss 3; a law needs"):
+        fit(dataclasses.replace(planted(), loss=np.full(36, 3.0)))
+
+
+def test_runs_of_no_weight_are_not_judged(planted):
+    runs = planted(noise=0.01)
+    spoilt = dataclasses.replace(runs, loss=np.append(runs.loss[:-1], 40.0))
+    fitted = fit(dataclasses.replace(spoilt, weight=np.append(np.ones(35), 0.0)))
+    assert not warned(fitted, "far off the law")
+    assert fitted.n_runs == 35
+    without = fit(runs.where(np.arange(35)))
+    assert fitted.law.E == pytest.approx(without.law.E, rel=1e-9)
+
+
+def test_sigma_of_a_run_of_no_weight_changes_nothing(planted):
+    runs = dataclasses.replace(planted(noise=0.01), weight=np.append(np.ones(35), 0.0))
+    laws = [
+        fit(dataclasses.replace(runs, sigma=np.append(np.full(35, 0.01), last))).law
+        for last in (0.01, 1e-9)
+    ]
+    assert laws[0].E == pytest.approx(laws[1].E, rel=1e-9)
+
+
+def test_a_line_beside_a_run_of_no_weight_is_a_line(planted):
+    params = np.geomspace(1e8, 3e9, 9)
+    ratio = np.append(np.full(8, 20.0), 500.0)
+    runs = planted(params=params, tokens=params * ratio, weight=np.append(np.ones(8), 0.0))
+    assert warned(fit(runs), "All runs lie on one tokens/param line")
+
+
+def test_few_resamples_are_reported(planted):
+    assert warned(fit(planted(noise=0.01), bootstrap=5), "5 resamples do not reach 95 %")
 
 
 def test_three_thousand_runs(planted):
@@ -122,6 +151,8 @@ def test_extrapolation_is_a_factor_on_either_side():
     runs = Runs(
         params=np.array([1e8, 1e9]), tokens=np.array([2e9, 1e11]), loss=np.array([3.6, 2.5])
     )
+    with pytest.raises(ValueError, match="params is 0; it must be positive"):
+        extrapolation(runs, 0.0, 2e10)
     inside = extrapolation(runs, 5e8, 2e10)
     assert inside == (1.0, 1.0, 1.0)
     assert inside.sentence is None

@@ -3,7 +3,7 @@
 import pytest
 
 from scaling_jax.fitting import holdout
-from scaling_jax.laws import Chinchilla, Tied
+from scaling_jax.laws import Chinchilla, Coupled, Tied
 
 
 def test_typical_ratios_overpredict_the_gain_from_more_data(sardana):
@@ -27,6 +27,14 @@ def test_large_models_from_small_ones(sardana):
     assert best.family == "Tied"
     assert best.error == pytest.approx(0.0220, abs=2e-4)
     assert best.fitted.n_runs == 39
+
+
+def test_a_family_of_too_many_coefficients_is_left_out(planted):
+    runs = planted(noise=0.003)
+    few = runs.where([0, 6, 13, 20, 27, 35])
+    few = {name: column for name, column in vars(few).items() if column is not None}
+    table = holdout(few, [Chinchilla, Coupled], max_tokens_per_param=400)
+    assert [row.family for row in table] == ["Chinchilla"]
 
 
 def test_refusals(planted):

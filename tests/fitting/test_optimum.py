@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import optimize, special
 
-from scaling_jax._pytree import Fraction, NonNegative, Positive
 from scaling_jax.fitting import descent, fit
 from scaling_jax.fitting.charts import Chart
 from scaling_jax.fitting.linear import solve_symmetric
@@ -19,7 +18,18 @@ from scaling_jax.fitting.objective import model
 from scaling_jax.fitting.objective import value as objective_value
 from scaling_jax.fitting.optimum import scaled_residuals
 from scaling_jax.fitting.problem import chart_of, prepare
-from scaling_jax.laws import HOFFMANN_2022, KAPLAN_2020, Chinchilla, Coupled, Kaplan, Law, Tied
+from scaling_jax.laws import (
+    HOFFMANN_2022,
+    KAPLAN_2020,
+    Chinchilla,
+    Coupled,
+    Fraction,
+    Kaplan,
+    Law,
+    NonNegative,
+    Positive,
+    Tied,
+)
 from scaling_jax.runs import Runs
 from scaling_jax.solve import Status
 
@@ -209,6 +219,27 @@ def test_a_law_of_ones_own(planted):
     assert started.objective == pytest.approx(expected.objective, rel=1e-6)
 
 
+def test_kinks_do_not_stop_a_fit_of_noisy_runs():
+    """Two sets of few, noisy runs on which no start is final at once."""
+    params = np.repeat([1e8, 3e8, 1e9, 3e9], 4)
+    tokens = params * np.tile([10.0, 20.0, 50.0, 200.0], 4)
+    clean = np.asarray(HOFFMANN_2022(params, tokens), float)
+    for seed, noise, best in ((120, 0.03, 3.258525255798e-4), (232, 0.06, 6.566430903969e-4)):
+        loss = clean * np.exp(noise * np.random.default_rng(seed).standard_normal(16))
+        fitted = fit({"params": params, "tokens": tokens, "loss": loss})
+        assert fitted.status == Status.CONVERGED
+        assert fitted.objective == pytest.approx(best, rel=1e-6)
+
+
+def test_coefficients_stay_where_64_bits_hold_them(planted):
+    loss = np.random.default_rng(3).uniform(2, 4, 36)
+    fitted = fit(dataclasses.replace(planted(), loss=loss), bootstrap=20)
+    for law in (fitted.law, fitted.laws):
+        for name in ("A", "alpha", "B", "beta"):
+            values = np.asarray(getattr(law, name))
+            assert ((values > 0) & np.isfinite(values)).all(), name
+
+
 def test_a_law_with_a_negative_coefficient():
     params = np.repeat([1e8, 1e9, 1e10], 3)
     tokens = params * np.tile([5.0, 20.0, 80.0], 3)
@@ -217,6 +248,7 @@ def test_a_law_with_a_negative_coefficient():
     assert fitted.law.level == pytest.approx(-1.5 + np.log(30), rel=1e-6)
     assert fitted.law.slope == pytest.approx(0.0, abs=1e-9)
     assert fitted.law.other == pytest.approx(0.05, rel=1e-6)
+    assert not [text for text in fitted.warnings if "level is nearly zero" in text]
 
 
 @pytest.mark.parametrize("law", [*LAWS[:4], Own(floor=0.6, A=4e2, alpha=0.3, B=4e2, beta=0.3)])
@@ -300,7 +332,10 @@ def test_no_retrace_for_other_runs_seeds_and_thresholds(planted):
         ({"starts": 0}, "starts is 0"),
         ({"bootstrap": -1}, "bootstrap is -1"),
         ({"resample": "both"}, "resample is 'both'"),
+        ({"bootstrap": 2.5}, "bootstrap is 2.5; it must be a whole number"),
+        ({"seed": -1}, "seed is -1"),
         ({"family": dict}, "it must be a Law"),
+        ({"family": Law}, "it must be a Law"),
     ],
 )
 def test_refused_options(planted, options, words):

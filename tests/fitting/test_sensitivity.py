@@ -67,6 +67,30 @@ def test_influence_of_a_floor_at_its_bound_is_zero(planted):
     assert np.isfinite(table["alpha"]).all()
 
 
+def test_refit_is_the_fit_or_nothing(planted):
+    runs = planted(noise=0.01)
+    fitted, far = fit(runs), planted(noise=0.03, seed=5)
+    ones, zeros = np.ones(36), np.zeros(36)
+    cases = [(far.loss, ones), (runs.loss, zeros)]
+    for bad in (np.nan, np.inf, 0.0, -1.0):
+        cases.append((np.append(runs.loss[:-1], bad), ones))
+        cases.append((runs.loss, np.append(ones[:-1], bad or np.nan)))
+    with jax.enable_x64(True):
+        again = jax.jit(jax.vmap(lambda loss, weight: refit(fitted, loss, weight)))
+        laws = again(*map(np.stack, zip(*cases, strict=True)))
+    for name, values in vars(laws).items():
+        assert np.isnan(values[1:]).all()
+        assert float(values[0]) == pytest.approx(getattr(fit(far).law, name), rel=1e-6)
+
+
+def test_influence_on_nothing_is_refused(planted):
+    fitted = fit(planted(noise=0.01))
+    with pytest.raises(ValueError, match=r"output.* is not finite at the fitted law"):
+        influence(fitted, lambda law: sj.plan(law, sj.Flops(), sj.Demand(), loss=1.5).params)
+    with pytest.raises(ValueError, match="the fit has not converged"):
+        influence(dataclasses.replace(fitted, status=sj.Status.NOT_CONVERGED))
+
+
 def test_refit_follows_losses_and_weights(planted):
     runs = planted(noise=0.01)
     fitted = fit(runs)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from scaling_jax.fitting import fit, profile
+from scaling_jax.fitting import fit, profile, resampling
 from scaling_jax.fitting.resampling import student_quantile
 from scaling_jax.laws import HOFFMANN_2022, Chinchilla
 
@@ -91,12 +91,34 @@ def test_groups_of_one_are_no_groups(planted):
     assert fit(named, bootstrap=50).intervals == fit(runs, bootstrap=50).intervals
 
 
+@pytest.mark.parametrize("resample", ["residuals", "runs"])
+def test_resamples_drawn_part_by_part_are_the_same_kind(planted, monkeypatch, resample):
+    runs = planted(noise=0.01)
+    told = []
+    whole = fit(runs, bootstrap=48, resample=resample)
+    monkeypatch.setattr(resampling, "_NUMBERS", 64 * 20)
+    parts = fit(runs, bootstrap=48, resample=resample, progress=lambda *at: told.append(at))
+    assert len(parts.laws.E) == 48
+    assert told[-1] == (48, 48)
+    assert sorted(told) == told
+    assert parts.law.E == whole.law.E
+    spread = [np.std(np.log(each.laws.alpha)) for each in (whole, parts)]
+    assert spread[1] == pytest.approx(spread[0], rel=0.5)
+
+
 def test_bootstrap_needs_freedom(planted):
     runs = planted(noise=0.01).where([0, 5, 14, 21, 35])
     with pytest.raises(ValueError, match="bootstrap needs more of them"):
         fit(runs, bootstrap=10)
     with pytest.raises(ValueError, match="leave no freedom"):
         profile(fit(runs))
+    with pytest.raises(ValueError, match="5 runs are too few to draw them anew"):
+        fit(runs, bootstrap=10, resample="runs")
+    one = planted(noise=0.01, group=np.array(["a"] * 36))
+    with pytest.raises(ValueError, match=r"1 groups are too few .* need 8 at least"):
+        fit(one, bootstrap=10, resample="runs")
+    with pytest.raises(ValueError, match="points is 0"):
+        profile(fit(planted()), points=0)
     assert fit(runs).intervals["alpha"] == (0.0, np.inf)
 
 
