@@ -114,7 +114,9 @@ def descend(
 def is_final(state: _State, data: Data) -> Any:
     """Return whether a descent, or each of many, has ended at an optimum."""
     nothing = 100 * _ROUNDING * data.weight.sum(axis=-1)
-    small = (state.decrement <= _CONVERGED * state.value) | (state.value <= nothing)
+    # In 32-bit the objective itself is not known better.
+    share = max(_CONVERGED, 1e3 * float(jnp.finfo(state.value.dtype).eps))
+    small = (state.decrement <= share * state.value) | (state.value <= nothing)
     return small & jnp.isfinite(state.value) & jnp.isfinite(state.theta).all(axis=-1)
 
 

@@ -45,9 +45,10 @@ def refit(fitted: Fit, loss: Any, weight: Any = None) -> Law:
         first = jnp.maximum(jnp.minimum(delta, 1.0), jnp.median(sizes))
         end = descend(problem.objective, start, data, delta, first)
         enough = jnp.sum(data.weight > 0) >= problem.chart.size
-        # A weight below zero or a loss that is none leaves no finite, falling objective.
-        sound = jnp.all(data.weight >= 0) & jnp.all(jnp.isfinite(data.target)) & enough
-        return jnp.where(sound & is_final(end, data), end.theta, jnp.nan)
+        least = -jnp.inf if problem.objective.residual == "log" else 0.0
+        losses = jnp.all((data.target > least) & (data.target < jnp.inf))
+        sound = losses & jnp.all(data.weight >= 0) & enough & is_final(end, data)
+        return jnp.where(sound, end.theta, jnp.nan)
 
     return _law_at_root(fitted, loss, weight, solve)
 

@@ -83,6 +83,14 @@ def test_refit_is_the_fit_or_nothing(planted):
         assert float(values[0]) == pytest.approx(getattr(fit(far).law, name), rel=1e-6)
 
 
+def test_refit_in_32_bit_is_near_the_fit(planted):
+    runs = planted(noise=0.01)
+    fitted = fit(runs)
+    with jax.enable_x64(False):
+        law = refit(fitted, jnp.asarray(runs.loss))
+    assert float(vars(law)["alpha"]) == pytest.approx(fitted.law.alpha, rel=1e-2)
+
+
 def test_influence_on_nothing_is_refused(planted):
     fitted = fit(planted(noise=0.01))
     with pytest.raises(ValueError, match=r"output.* is not finite at the fitted law"):
