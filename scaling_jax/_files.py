@@ -1,7 +1,9 @@
 """Files that appear whole or not at all, and locks on files."""
 
+import contextlib
 import os
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
@@ -9,6 +11,17 @@ try:
     import fcntl
 except ImportError:  # Windows has no such locks
     fcntl = None
+
+
+@contextlib.contextmanager
+def named(path: Path) -> Iterator[None]:
+    """Give an OSError that names no file this one: a full disk is told by what did not fit."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -19,7 +32,7 @@ def write_whole(path: Path, text: str) -> None:
     """
     scratch = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
-        with scratch.open("w", encoding="utf-8", newline="\n") as file:
+        with named(path), scratch.open("w", encoding="utf-8", newline="\n") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())

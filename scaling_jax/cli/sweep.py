@@ -2,18 +2,22 @@
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-from tyro.conf import Positional, arg
+from tyro.conf import Positional
 
 from scaling_jax.cli.options import OptionalFloat, OptionalPath, Switch
 from scaling_jax.cli.show import print_json, print_table
-from scaling_jax.cli.training import CorpusOptions, ProcessOptions, training_bar
+from scaling_jax.cli.training import (
+    CorpusOptions,
+    OptionalInt,
+    OptionalText,
+    ProcessOptions,
+    training_bar,
+)
 
 if TYPE_CHECKING:
     from scaling_jax.training import SweepRecipe
-
-_OptionalText = Annotated[str | None, arg(metavar="TEXT", help_behavior_hint="")]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -39,9 +43,9 @@ class Sweep:
     """Print each run with its parameters, FLOPs, tokens, hours and dollars; train nothing."""
     status: Switch = False
     """Print where each run is; train nothing."""
-    chip: _OptionalText = None
+    chip: OptionalText = None
     """With --dry-run: a chip of `scaling-jax chips` instead of the recipe's or this machine."""
-    chips: Annotated[int | None, arg(metavar="INT", help_behavior_hint="")] = None
+    chips: OptionalInt = None
     """With --dry-run: how many."""
     price: OptionalFloat = None
     """With --dry-run: dollars per chip and hour."""
@@ -96,7 +100,7 @@ class Sweep:
         runs = status(recipe, out)
         counts = {
             state: sum(run.state == state for run in runs)
-            for state in ("finished", "begun", "waiting", "diverged")
+            for state in ("finished", "begun", "waiting", "diverged", "damaged")
         }
         if self.json:
             print_json(counts | {"runs": {run.name: run._asdict() for run in runs}})
@@ -115,13 +119,16 @@ class Sweep:
         machine = Machine.of(
             recipe.options.dtype,
             chip=self.chip or recipe.chip,
-            chips=self.chips or recipe.chips,
+            chips=recipe.chips if self.chips is None else self.chips,
             price=self.price,
         )
         mfu = recipe.mfu if self.mfu is None else self.mfu
         if not 0 < mfu <= 1:
             raise ValueError(f"--mfu is {mfu}; it must be in (0, 1]")
-        runs = {run.name: estimate(run.config, machine, mfu) for run in recipe.runs()}
+        index, count = _shard(self.shard)
+        runs = {
+            run.name: estimate(run.config, machine, mfu) for run in recipe.runs()[index::count]
+        }
         total: dict[str, Any] = {
             "runs": len(runs),
             "exact_train_flops": sum(run.exact_train_flops for run in runs.values()),

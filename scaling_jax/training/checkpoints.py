@@ -22,6 +22,7 @@ class Checkpoints:
         from orbax.checkpoint import v1 as ocp  # noqa: PLC0415
 
         self.folder = folder.absolute()
+        self._failed = False
         newest = ocp.training.preservation_policies.LatestN(_KEPT)
         with _quiet():
             self._series = ocp.training.Checkpointer(
@@ -36,9 +37,23 @@ class Checkpoints:
         return sorted(each.step for each in self._series.checkpoints)
 
     def save(self, state: State) -> None:
-        """Write the state under its step; what exists is whole, or is not there at all."""
-        with _quiet():
-            self._series.save(int(state.step), _plain(state) | {"checksum": checksum(state)})
+        """Write the state under its step; what exists is whole, or is not there at all.
+
+        Raises:
+            OSError: it could not be written; the sentence says what is kept.
+        """
+        kept, step = self.steps, int(state.step)
+        try:
+            with _quiet():
+                self._series.save(step, _plain(state) | {"checksum": checksum(state)})
+        except Exception as error:  # Orbax raises ValueError where a disk is full
+            self._failed = True
+            reason = str(error).split(" [", 1)[0]  # without TensorStore's codes
+            before = f"that of step {kept[-1]} is kept" if kept else "there is none before it"
+            raise OSError(
+                f"checkpoint {self.folder / str(step)} could not be written ({reason}); "
+                f"{before}"
+            ) from error
 
     def latest(self, like: Any) -> State | None:
         """Return the newest state, placed as `like` (arrays or their abstract stand-ins).
@@ -70,7 +85,9 @@ class Checkpoints:
 
     def close(self) -> None:
         """Finish what is being written."""
-        self._series.close()
+        # What failed to be saved was raised then; Orbax would raise it once more.
+        with _quiet(), contextlib.suppress(*[Exception] * self._failed):
+            self._series.close()
 
 
 @jax.jit
@@ -106,11 +123,13 @@ def abstract(state: Any, shardings: Any) -> Any:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Hold back what Orbax logs at each save."""
-    logger = logging.getLogger("absl")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    """Hold back what Orbax logs at each save; where it fails, we say so."""
+    loggers = [logging.getLogger(name) for name in ("absl", "asyncio")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
     try:
         yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

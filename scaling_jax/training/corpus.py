@@ -32,7 +32,9 @@ from scaling_jax.training.writing import (
     write_text,
 )
 
+_USUAL = {"tokenizer": "bytes", "heldout": 0.01}  # as `prepare` has it, unless asked
 _READY = (".npy", ".bin")
+_DTYPES = ("uint8", "uint16", "uint32")  # what `smallest_dtype` gives
 _FIELDS = {
     "source": str,
     "tokenizer": str,
@@ -129,7 +131,7 @@ def prepare(
         source: a file or folder of text, a `.jsonl` file with a field `text`, a data set saved
             by `datasets`, the word `stdlib` (the Python sources of this interpreter and its
             packages), a `.npy` or `.bin` file of ids, or a prepared corpus, which is opened
-            where it is.
+            where it is, unless it is asked to have another tokeniser or share held out.
         out: the folder that is made.
         tokenizer: `bytes`, or `bpe:8192` for a byte-pair encoding of so many ids, trained on
             the training side; of no meaning for ids.
@@ -144,7 +146,8 @@ def prepare(
     """
     source, out = os.fspath(source), Path(out)
     if (Path(source) / MANIFEST).is_file() and (Path(source) / SIDES["tokens"]).is_file():
-        asked = {} if tokenizer == "bytes" else {"tokenizer": tokenizer}
+        asked = {"tokenizer": tokenizer, "heldout": heldout}
+        asked = {name: value for name, value in asked.items() if value != _USUAL[name]}
         return _same(Corpus.open(source), asked)
     ready = Path(source).suffix.lower() in _READY
     settings = {
@@ -152,14 +155,17 @@ def prepare(
         "tokenizer": IDS if ready else tokenizer,
         "heldout": heldout,
     }
-    if (out / MANIFEST).is_file():
+    # Looked at before its manifest: another process may end now, and its folder appears whole.
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        if not (out / MANIFEST).is_file():
+            raise ValueError(
+                f"{out} holds something else; a corpus must have a folder of its own"
+            )
         return _same(Corpus.open(out), settings)
     if not 0 <= heldout < 1:
         raise ValueError(f"heldout is {heldout}; it must be a share in [0, 1)")
     tokenizing.check_name(tokenizer)
     check_source(source)
-    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise ValueError(f"{out} holds something else; a corpus must have a folder of its own")
     with staged(out) as stage:
         if ready:
             write_ids(Path(source), dtype, stage, settings)
@@ -184,17 +190,18 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
         raise ValueError(
             f"no prepared corpus is at {str(folder)!r}; it must be a folder that `prepare` made"
         )
+    anew = f"remove the folder {folder} and prepare the corpus anew"
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ValueError(f"{path} is damaged: {error}; prepare the corpus anew") from None
+        raise ValueError(f"{path} is damaged: {error}; {anew}") from None
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise ValueError(f"{path} is no manifest of format {FORMAT}; prepare the corpus anew")
+        raise ValueError(f"{path} is no manifest of format {FORMAT}; {anew}")
     for name, kind in _FIELDS.items():
         if not isinstance(manifest.get(name), kind):
-            raise ValueError(
-                f"{path} is damaged: {name} is {manifest.get(name)!r}; prepare the corpus anew"
-            )
+            raise ValueError(f"{path} is damaged: {name} is {manifest.get(name)!r}; {anew}")
+    if manifest["dtype"] not in _DTYPES:
+        raise ValueError(f"{path} is damaged: dtype is {manifest['dtype']!r}; {anew}")
     return manifest
 
 
@@ -204,7 +211,8 @@ def _map(folder: Path, manifest: dict[str, Any], side: str) -> np.ndarray:
     if size != manifest[side] * dtype.itemsize:
         raise ValueError(
             f"{path} has {size} bytes; the manifest says {manifest[side]} ids of {dtype.name}, "
-            f"{manifest[side] * dtype.itemsize} bytes; prepare the corpus anew"
+            f"{manifest[side] * dtype.itemsize} bytes; remove the folder and prepare the "
+            f"corpus anew"
         )
     # An empty file cannot be mapped.
     return np.memmap(path, dtype, "r") if size else np.empty(0, dtype)

@@ -46,8 +46,13 @@ def claim(out: Path, config: RunConfig, corpus: Corpus) -> None:
         write_whole(path, json.dumps(mine, indent=2) + "\n")
         return
     try:
-        found = difference(mine, json.loads(path.read_text("utf-8")))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path} is not the configuration of a run ({error})") from error
-    if found:
+        claimed = json.loads(path.read_text("utf-8"))
+    except ValueError:
+        claimed = None
+    if not isinstance(claimed, dict):
+        raise ValueError(
+            f"{path} is not the configuration of a run; give another folder, or remove the "
+            f"file if this run is the folder's"
+        )
+    if found := difference(mine, claimed):
         raise ValueError(f"{out} holds another run: {found}; give another folder")

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from scaling_jax._files import write_whole
+from scaling_jax._files import named, write_whole
 from scaling_jax._json import strict
 
 
@@ -23,12 +23,14 @@ class MetricsFile:
 
     def append(self, line: dict[str, Any]) -> None:
         """Write one line."""
-        self._file.write(_line(line))
+        with named(self.path):
+            self._file.write(_line(line))
 
     def flush(self) -> None:
         """Make what was written outlive the machine; call it before committing a checkpoint."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        with named(self.path):
+            self._file.flush()
+            os.fsync(self._file.fileno())
 
     def close(self) -> None:
         """Flush and close."""
@@ -37,15 +39,27 @@ class MetricsFile:
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """Return the lines of a metrics file; one cut short by a kill ends them."""
-    lines = []
-    if path.exists():
-        for text in path.read_text(encoding="utf-8").splitlines():
-            try:
-                lines.append(json.loads(text))
-            except json.JSONDecodeError:
-                break
-    return lines
+    """Return the lines of a metrics file; one cut short by a kill ends them.
+
+    Raises:
+        ValueError: another line is no metrics; the sentence says which.
+    """
+    if not path.exists():
+        return []
+    *whole, _ = path.read_bytes().split(b"\n")  # what has no end was cut short
+    return [_parsed(text, f"{path}, line {row}") for row, text in enumerate(whole, 1)]
+
+
+def _parsed(text: bytes, where: str) -> dict[str, Any]:
+    try:
+        line = json.loads(text)
+    except ValueError:
+        line = None
+    if not isinstance(line, dict) or not {"step", "loss", "seconds"} <= line.keys():
+        raise ValueError(
+            f"{where} is damaged; mend it, or remove the file to go on without what it holds"
+        )
+    return line
 
 
 def _line(content: dict[str, Any]) -> str:

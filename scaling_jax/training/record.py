@@ -83,8 +83,11 @@ class RunRecord:
         """
         try:
             record = cls(**json.loads(path.read_text("utf-8")))
-        except (json.JSONDecodeError, TypeError) as error:
-            raise ValueError(f"{path} is not the record of a run ({error})") from error
+        except (ValueError, TypeError) as error:
+            raise ValueError(
+                f"{path} is not the record of a run ({error}); remove it, and the run goes on "
+                f"from its last checkpoint"
+            ) from error
         unknown = {
             field.name: math.nan
             for field in dataclasses.fields(cls)

@@ -22,7 +22,11 @@ _NAME = "sweep.json"
 
 
 class RunStatus(NamedTuple):
-    """Where one run of a sweep is: "waiting", "begun", "finished" or "diverged"."""
+    """Where one run of a sweep is.
+
+    Its state is "waiting", "begun", "finished", "diverged", or "damaged" where a file of it
+    cannot be read: `sweep` says which.
+    """
 
     name: str
     state: str
@@ -105,16 +109,25 @@ def recipe_of(out: str | Path) -> str:
     """Return the name of the recipe whose sweep a folder holds.
 
     Raises:
-        ValueError: the folder holds no sweep.
+        ValueError: the folder holds no sweep, or its `sweep.json` is damaged.
     """
+    path = Path(out) / _NAME
     try:
-        return json.loads((Path(out) / _NAME).read_text("utf-8"))["recipe"]
-    except (OSError, KeyError, json.JSONDecodeError) as error:
+        return str(json.loads(path.read_text("utf-8"))["recipe"])
+    except OSError as error:
         raise ValueError(f"{out} is not the folder of a sweep: it has no {_NAME}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is damaged; remove it, and `sweep` writes it anew") from error
 
 
 def status(recipe: SweepRecipe, out: str | Path) -> list[RunStatus]:
-    """Return where each run of a sweep is, without disturbing it."""
+    """Return where each run of a sweep is, without disturbing it.
+
+    Raises:
+        ValueError: the folder holds the sweep of another recipe.
+    """
+    if (Path(out) / _NAME).exists():
+        _check_recipe(Path(out), recipe)
     return [_status(run, Path(out) / run.name) for run in recipe.runs()]
 
 
@@ -147,13 +160,17 @@ def _table(records: dict[str, RunRecord]) -> str:
 def _claim(out: Path, recipe: SweepRecipe) -> None:
     """Make the folder this recipe's, or refuse one that is another's."""
     if (out / _NAME).exists():
-        if (found := recipe_of(out)) != recipe.name:
-            raise ValueError(
-                f"{out} holds the sweep {found}; give another folder for {recipe.name}"
-            )
+        _check_recipe(out, recipe)
     else:
         out.mkdir(parents=True, exist_ok=True)
         write_whole(out / _NAME, json.dumps({"recipe": recipe.name}) + "\n")
+
+
+def _check_recipe(out: Path, recipe: SweepRecipe) -> None:
+    if (found := recipe_of(out)) != recipe.name:
+        raise ValueError(
+            f"{out} holds the sweep {found}; give another folder for {recipe.name}"
+        )
 
 
 def _plain(rows: Iterable[dict]) -> Iterable[dict]:
@@ -161,6 +178,13 @@ def _plain(rows: Iterable[dict]) -> Iterable[dict]:
 
 
 def _status(run: PlannedRun, folder: Path) -> RunStatus:
+    try:
+        return _readable_status(run, folder)
+    except ValueError:
+        return RunStatus(run.name, "damaged", 0, run.config.steps, None)
+
+
+def _readable_status(run: PlannedRun, folder: Path) -> RunStatus:
     steps = run.config.steps
     if (folder / "record.json").exists():
         record = RunRecord.read(folder / "record.json")

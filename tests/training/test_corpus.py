@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import resource
 import signal
 import subprocess
@@ -13,6 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from scaling_jax.training import corpus as corpus_module
+from scaling_jax.training import staging
 from scaling_jax.training.corpus import Corpus, prepare
 from scaling_jax.training.documents import documents
 
@@ -162,6 +165,9 @@ def test_ids_that_are_ready(tmp_path):
         ("a.bin", b"1234", {}, "dtype is None; .* such as 'uint16'"),
         ("a.bin", b"123", {"dtype": "uint16"}, "has 3 bytes"),
         ("a.npy", b"123", {}, "is no NumPy file"),
+        ("a.npy", b"", {}, "is no NumPy file"),
+        ("a.txt", b"text", {"tokenizer": "bpe:" + "9" * 23}, "must have at most 16,777,216"),
+        ("a.txt", b"text", {"tokenizer": "bpe:0301"}, "the tokenizer is 'bpe:0301'; it must"),
     ],
 )
 def test_what_cannot_be_prepared_is_named_and_leaves_nothing(
@@ -203,12 +209,44 @@ def test_a_damaged_corpus_is_refused(prepared):
         ("{", "is damaged"),
         ("{}", "no manifest of format 1"),
         ('{"format": 1}', "source is None"),
+        ("dtype", "dtype is 'foo'"),
     ],
 )
 def test_a_damaged_manifest_is_refused(prepared, content, sentence):
-    (prepared / "manifest.json").write_text(content)
-    with pytest.raises(ValueError, match=sentence):
+    path = prepared / "manifest.json"
+    if content == "dtype":
+        content = json.dumps(json.loads(path.read_text()) | {"dtype": "foo"})
+    path.write_text(content)
+    with pytest.raises(ValueError, match=f"{sentence}.*; remove the folder {prepared} and"):
         Corpus.open(prepared)
+
+
+def test_a_corpus_that_another_process_ends_meanwhile_is_taken(folder, tmp_path, monkeypatch):
+    out = tmp_path / "corpus"
+    check = corpus_module.check_source
+
+    def meanwhile(source):
+        monkeypatch.setattr(corpus_module, "check_source", check)
+        prepare(source, out, heldout=0.2)
+
+    monkeypatch.setattr(corpus_module, "check_source", meanwhile)
+    assert prepare(folder, out, heldout=0.2).folder == out
+
+
+def test_a_folder_is_locked_until_it_is_synced(tmp_path, monkeypatch):
+    """A kill during the sync leaves a lock, by which the next attempt may remove the rest."""
+    seen = []
+    monkeypatch.setattr(staging, "_sync", lambda stage: seen.extend(os.listdir(stage)))
+    with staging.staged(tmp_path / "corpus"):
+        pass
+    assert seen == ["lock"]
+    assert not list((tmp_path / "corpus").iterdir())
+
+
+def test_a_prepared_corpus_is_not_taken_for_another(prepared, tmp_path):
+    for asked in ({"tokenizer": "bpe:512"}, {"heldout": 0.5}):
+        with pytest.raises(ValueError, match=f"was prepared with {next(iter(asked))}"):
+            prepare(prepared, tmp_path / "unused", **asked)
 
 
 def test_a_changed_byte_is_found(prepared):

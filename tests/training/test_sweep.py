@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import importlib
+import shutil
 import threading
 from collections import Counter
 
@@ -87,6 +88,31 @@ def test_a_folder_holds_one_sweep(swept, corpus):
     assert recipe_of(out) == TINY.name
     with pytest.raises(ValueError, match=r"holds the sweep smoke; give another folder for wee"):
         sweep(dataclasses.replace(TINY, name="wee"), corpus, out)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("[]", "is damaged; remove it"),
+        ('{"rec', "is damaged; remove it"),
+        (None, "has no sweep"),
+    ],
+)
+def test_a_torn_name_of_a_sweep_is_told_with_what_to_do(tmp_path, content, words):
+    if content is not None:
+        (tmp_path / "sweep.json").write_text(content)
+    with pytest.raises(ValueError, match=words):
+        recipe_of(tmp_path)
+
+
+def test_the_status_shows_the_other_runs_beside_a_damaged_one(swept, tmp_path):
+    *_, out = swept
+    shutil.copytree(out, tmp_path / "copy")
+    (tmp_path / "copy" / "7k-3" / "record.json").write_text("{")
+    states = [run.state for run in status(TINY, tmp_path / "copy")]
+    assert states == ["finished", "damaged", "finished"]
+    with pytest.raises(ValueError, match=r"holds the sweep smoke; give another folder for wee"):
+        status(dataclasses.replace(TINY, name="wee"), out)
 
 
 def test_the_table_is_what_a_fit_reads(swept):

@@ -95,10 +95,18 @@ def test_the_record_says_what_was_trained(finished, corpus):
     assert 0 < record.epochs <= 1
 
 
-def test_a_folder_whose_configuration_cannot_be_read_is_refused(corpus, tmp_path):
-    (tmp_path / "run.json").write_text('{"shape": ')
+@pytest.mark.parametrize("content", ['{"shape": ', "[]"])
+def test_a_folder_whose_configuration_cannot_be_read_is_refused(corpus, tmp_path, content):
+    (tmp_path / "run.json").write_text(content)
     with pytest.raises(ValueError, match=r"run\.json is not the configuration of a run"):
         train(CONFIG, corpus, tmp_path)
+
+
+@pytest.mark.parametrize("content", [b'{"status": ', b"[]", b"\xff"])
+def test_a_torn_record_is_told_with_what_to_do(tmp_path, content):
+    (tmp_path / "record.json").write_bytes(content)
+    with pytest.raises(ValueError, match=r"record\.json is not .* \(.*\); remove it, and the"):
+        RunRecord.read(tmp_path / "record.json")
 
 
 def test_two_processes_cannot_train_in_one_folder(corpus, tmp_path):
@@ -215,7 +223,8 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
         command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False
     )
     assert done.returncode == 1
-    assert "File too large" in done.stderr
+    assert "OSError" in done.stderr.splitlines()[-1]
+    assert str(tmp_path) in done.stderr.splitlines()[-1]
     before = len(untimed(tmp_path))
     record = train(CONFIG, corpus, tmp_path)
     assert record.status == "finished"
