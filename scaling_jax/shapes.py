@@ -154,6 +154,9 @@ def shape_for(
 ) -> TransformerShape:
     """Return an integer shape of about this many parameters, friendly to the hardware.
 
+    The count is the nearest that such a shape has: within 3 % for large models, and within a
+    factor of two for the smallest.
+
     The width is a multiple of `multiple`, the heads are whole, and the MLP is 4 d wide (8/3 d
     when gated, to the multiple). Depth and width trade off: among all depths the chosen shape
     has the least  |log(params / wanted)| + |log(d/L / d_model_per_layer)| / 10 , so the count
@@ -163,7 +166,8 @@ def shape_for(
         params: the planned size.
         vocab_size: of the tokeniser; 100,352 is the paper's.
         multiple: 64 or 128 on accelerators.
-        head_dim: numbers per head; 128, or 64 in models narrower than 1,024, when None.
+        head_dim: numbers per head. None prefers 128, or 64 in models narrower than 1,024, and
+            takes fewer heads where those would not divide the width.
         query_heads_per_kv_head: 1 is multi-head attention.
         d_model_per_layer: the proportion to prefer.
         tied: one matrix embeds and predicts.
@@ -177,12 +181,23 @@ def shape_for(
         >>> shape.d_model, shape.layers, shape.heads, shape.kv_heads, shape.params
         (2560, 33, 20, 5, 2527895040)
     """
-    if not 0 < params < math.inf:
-        raise ValueError(f"params is {params}; it must be a positive number")
+    for name, value in (("params", params), ("d_model_per_layer", d_model_per_layer)):
+        if not 0 < value < math.inf:
+            raise ValueError(f"{name} is {value}; it must be a positive number")
+    for name, value in (
+        ("vocab_size", vocab_size),
+        ("multiple", multiple),
+        ("head_dim", 1 if head_dim is None else head_dim),
+        ("query_heads_per_kv_head", query_heads_per_kv_head),
+    ):
+        if not isinstance(value, int) or value < 1:
+            raise ValueError(f"{name} is {value!r}; it must be a positive integer")
     best: _Candidate | None = None
     # At most sixteen times the preferred width per layer, and what the embedding leaves.
     widest = min((1.6 * d_model_per_layer * params) ** (1 / 3), params / vocab_size)
     for width in range(multiple, int(widest) + multiple + 1, multiple):
+        if head_dim is not None and width % head_dim:
+            continue
         per_head = head_dim or (128 if width >= 1024 and width % 128 == 0 else 64)
         heads = max(width // per_head, 1)
         if width % heads:
@@ -203,10 +218,12 @@ def shape_for(
             distance = abs(math.log(shape.params / params)) + abs(proportion) / 10
             if best is None or distance < best.distance:
                 best = _Candidate(distance, shape)
-    smallest = multiple * vocab_size
     if best is None or not 0.5 < best.shape.params / params < 2:
+        narrowest = multiple if head_dim is None else math.lcm(multiple, head_dim)
+        others = "`multiple`" if head_dim is None else "`multiple` or `head_dim`"
         raise ValueError(
             f"params is {params:.4g}; with a vocabulary of {vocab_size:,} and widths of "
-            f"{multiple} the embedding alone takes {smallest:,}; take a smaller vocabulary"
+            f"{narrowest} the embedding alone takes {narrowest * vocab_size:,}; take a smaller "
+            f"vocabulary or a smaller {others}"
         )
     return best.shape

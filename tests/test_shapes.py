@@ -88,12 +88,35 @@ def test_a_shape_for_each_of_the_paper_is_close():
         assert shape_for(wanted).params == approx(wanted, rel=0.03)
 
 
+def test_a_head_size_that_is_given_is_kept():
+    assert shape_for(1e6, head_dim=96, vocab_size=256).head_dim == 96
+    with pytest.raises(ValueError, match=r"widths of 1600 .* smaller `multiple` or `head_dim`"):
+        shape_for(1e6, head_dim=100, vocab_size=256)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"multiple": 0}, "multiple is 0; it must be a positive integer"),
+        ({"query_heads_per_kv_head": 0}, "query_heads_per_kv_head is 0; it must be"),
+        ({"vocab_size": 0}, "vocab_size is 0; it must be"),
+        ({"head_dim": -3}, "head_dim is -3; it must be"),
+        ({"d_model_per_layer": 0}, "d_model_per_layer is 0; it must be a positive number"),
+    ],
+)
+def test_what_no_shape_has_is_refused(change, words):
+    with pytest.raises(ValueError, match=words):
+        shape_for(1e9, **change)
+
+
 def test_bad_shapes_are_refused_in_a_sentence():
     with pytest.raises(ValueError, match=r"kv_heads is 0; it must be a positive integer"):
         dataclasses.replace(sardana(768, 12, 12), kv_heads=0).check()
     with pytest.raises(ValueError, match=r"heads 10; heads must divide d_model"):
         dataclasses.replace(sardana(768, 12, 12), heads=10).check()
-    with pytest.raises(ValueError, match=r"params is 1e\+04.*smaller vocabulary"):
+    with pytest.raises(
+        ValueError, match=r"params is 1e\+04.*smaller vocabulary or a smaller `multi"
+    ):
         shape_for(1e4)
     with pytest.raises(ValueError, match=r"params is nan; it must be a positive number"):
         shape_for(float("nan"))
