@@ -3,19 +3,15 @@
 import dataclasses
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
-
-from tyro.conf import arg
+from typing import TYPE_CHECKING, Literal
 
 from scaling_jax.cli.options import OptionalFloat, Switch
 from scaling_jax.cli.show import print_json, print_table
-from scaling_jax.cli.training import CorpusOptions, ProcessOptions, training_bar
+from scaling_jax.cli.training import CorpusOptions, OptionalInt, ProcessOptions, training_bar
 
 if TYPE_CHECKING:
     from scaling_jax.shapes import TransformerShape
     from scaling_jax.training import Corpus, RunConfig
-
-_OptionalInt = Annotated[int | None, arg(metavar="INT", help_behavior_hint="")]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -26,15 +22,15 @@ class ShapeOptions:
     """Parameters; a hardware-friendly shape of about this size is chosen."""
     multiple: int = 64
     """With --params: the width is a multiple of this."""
-    d_model: _OptionalInt = None
+    d_model: OptionalInt = None
     """Width; with it give --layers and --heads instead of --params."""
-    layers: _OptionalInt = None
+    layers: OptionalInt = None
     """Layers."""
-    heads: _OptionalInt = None
+    heads: OptionalInt = None
     """Query heads."""
-    kv_heads: _OptionalInt = None
+    kv_heads: OptionalInt = None
     """Key-value heads (default a quarter of the heads)."""
-    d_ff: _OptionalInt = None
+    d_ff: OptionalInt = None
     """Width of the MLP (default 4 x --d-model)."""
     gated: Switch = False
     """SwiGLU instead of GELU."""
@@ -55,12 +51,18 @@ class ShapeOptions:
             )  # fmt: skip
         if self.d_model is None or self.layers is None or self.heads is None:
             raise ValueError("--d-model, --layers and --heads go together; give all three")
+        kv_heads = max(self.heads // 4, 1) if self.kv_heads is None else self.kv_heads
+        if self.kv_heads is None and self.heads % kv_heads:
+            raise ValueError(
+                f"--heads is {self.heads}, which a quarter of it does not divide; "
+                f"give --kv-heads"
+            )
         return TransformerShape(
             d_model=self.d_model,
             layers=self.layers,
             heads=self.heads,
-            kv_heads=self.kv_heads or max(self.heads // 4, 1),
-            d_ff=self.d_ff or 4 * self.d_model,
+            kv_heads=kv_heads,
+            d_ff=4 * self.d_model if self.d_ff is None else self.d_ff,
             vocab_size=vocab_size,
             tied=not self.untied,
             gated=self.gated,
@@ -136,6 +138,11 @@ class Train:
         shape = self.shape.shape(corpus.vocab_size)
         if (self.tokens is None) == (self.tokens_per_param is None):
             raise ValueError("give one of --tokens and --tokens-per-param")
+        for name in ("tokens", "tokens_per_param"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < float("inf"):
+                flag = name.replace("_", "-")
+                raise ValueError(f"--{flag} is {value:g}; it must be positive and finite")
         tokens = self.tokens or (self.tokens_per_param or 0) * shape.params
         return RunConfig(
             shape=shape,

@@ -4,12 +4,18 @@ import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from tyro.conf import arg
 
 from scaling_jax.cli.options import OptionalPath, Switch
 
 if TYPE_CHECKING:
     from scaling_jax.training import Corpus, PlannedRun, Progress
+
+
+OptionalText = Annotated[str | None, arg(metavar="TEXT", help_behavior_hint="")]
+OptionalInt = Annotated[int | None, arg(metavar="INT", help_behavior_hint="")]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -22,13 +28,19 @@ class CorpusOptions:
     tokenizer: str = "bytes"
     """How text becomes tokens: bytes, or bpe:SIZE, trained on the corpus."""
 
+    heldout: float = 0.01
+    """Share of the documents that is never trained on, for the final loss."""
+    corpus_dtype: OptionalText = None
+    """Type of the ids in a .bin file, such as uint16."""
+
     def open(self, out: Path) -> "Corpus":
         """Return the corpus, prepared in the folder `out`/corpus unless it already is."""
-        from scaling_jax.training import Corpus, prepare  # noqa: PLC0415
+        from scaling_jax.training import prepare  # noqa: PLC0415
 
-        if (Path(self.corpus) / "manifest.json").exists():
-            return Corpus.open(self.corpus)
-        return prepare(self.corpus, out / "corpus", tokenizer=self.tokenizer)
+        return prepare(
+            self.corpus, out / "corpus", tokenizer=self.tokenizer, heldout=self.heldout,
+            dtype=self.corpus_dtype,
+        )  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -46,6 +58,7 @@ class ProcessOptions:
 
     def start(self, cache: OptionalPath = None) -> None:
         """Set JAX up for training: join the job, keep compiled programs from run to run."""
+        self._check()
         import jax  # noqa: PLC0415
 
         if cache is not None:
@@ -54,7 +67,31 @@ class ProcessOptions:
         if self.coordinator:
             jax.distributed.initialize(self.coordinator, self.processes, self.process)
         elif self.distributed:
-            jax.distributed.initialize()
+            try:
+                jax.distributed.initialize()
+            except ValueError as error:
+                raise ValueError(
+                    f"--distributed finds no cluster here ({error}); give --coordinator, "
+                    f"--processes and --process"
+                ) from error
+
+    def _check(self) -> None:
+        """Refuse options that do not say where the other processes are."""
+        if not self.coordinator:
+            if (self.processes, self.process) != (1, 0):
+                raise ValueError("--processes and --process need --coordinator")
+            return
+        host, _, port = self.coordinator.rpartition(":")
+        if not host or not port.isdecimal():
+            raise ValueError(
+                f"--coordinator is {self.coordinator!r}; it must be HOST:PORT, such as "
+                f"node0:1234"
+            )
+        if not 0 <= self.process < self.processes:
+            raise ValueError(
+                f"--process is {self.process} and --processes {self.processes}; it must be "
+                f"in [0, {self.processes})"
+            )
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
 """`train_ensemble`: several seeds or learning rates of one model, in one compiled program."""
 
+import dataclasses
 import functools
 import time
 from collections.abc import Sequence
@@ -45,7 +46,9 @@ def train_ensemble(
         ValueError: there is no seed, not one learning rate for each, or the corpus does not
             serve, as in `train`.
     """
-    peaks = peak_learning_rates or [config.schedule.peak] * len(seeds)
+    seeds = [dataclasses.replace(config, seed=seed).seed for seed in seeds]  # checked
+    peaks = peak_learning_rates
+    peaks = [config.schedule.peak] * len(seeds) if peaks is None else list(peaks)
     if not seeds or len(peaks) != len(seeds):
         raise ValueError(
             f"there are {len(seeds)} seeds and {len(peaks)} learning rates; "

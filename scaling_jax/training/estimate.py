@@ -1,5 +1,6 @@
 """What a run will take, before it is started: FLOPs, hours, dollars."""
 
+import math
 from typing import NamedTuple
 
 import jax
@@ -35,8 +36,13 @@ class Machine(NamedTuple):
         """Return so many chips of the catalogue, or this process's devices when chip is None.
 
         Raises:
-            ValueError: no such chip, or it has no peak in that dtype or no price.
+            ValueError: no such chip, no such number of them, no such price, or the chip has no
+                peak in that dtype or no price.
         """
+        if chips < 1:
+            raise ValueError(f"chips is {chips}; it must be a positive integer")
+        if price is not None and not 0 <= price < math.inf:
+            raise ValueError(f"price is {price:g}; it must be zero or more, and finite")
         if chip is None:
             devices = jax.device_count()
             return cls(matmul_peak(dtype) * devices, None if price is None else price * devices)

@@ -44,10 +44,14 @@ def batch_sharding(mesh: Mesh, batch_axis: int) -> NamedSharding:
     return NamedSharding(mesh, jax.P(*(None,) * batch_axis, AXES))
 
 
-def check_batch(mesh: Mesh, batch: int) -> None:
+def check_batch(mesh: Mesh, batch: int, accumulate: int) -> None:
     """Raise a ValueError unless every device gets as many sequences as every other."""
-    if batch % mesh.size:
-        raise ValueError(f"batch is {batch}; the {mesh.size} devices must divide it")
+    if batch // accumulate % mesh.size:
+        parts = f" in {accumulate} parts of {batch // accumulate}" if accumulate > 1 else ""
+        raise ValueError(
+            f"batch is {batch}{parts}; the {mesh.size} devices must divide "
+            f"{'each part' if parts else 'it'}"
+        )
 
 
 def to_devices(mesh: Mesh, windows: np.ndarray, batch_axis: int) -> jax.Array:

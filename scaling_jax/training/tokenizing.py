@@ -18,6 +18,7 @@ SEPARATOR = 0  # the id between documents
 NUL = "\0"  # its text
 
 _BYTES = 256
+_MOST = 2**24  # ids of a byte-pair encoding: the trainer counts pairs of them in memory
 _FILE = "tokenizer.json"
 _SAMPLE = 2**25  # characters that a byte-pair encoding is trained on, at most
 
@@ -107,7 +108,7 @@ def check_name(name: str) -> None:
     kind, _, size = name.partition(":")
     if name == Bytes.name:
         return
-    if kind != "bpe" or not size.isdecimal():
+    if kind != "bpe" or not size.isdecimal() or size != str(int(size)):
         raise ValueError(
             f"the tokenizer is {name!r}; it must be 'bytes' or 'bpe:' and a number of ids, "
             f"such as 'bpe:8192'"
@@ -117,6 +118,8 @@ def check_name(name: str) -> None:
             f"the tokenizer is {name!r}; it must have more than {_BYTES + 1} ids: one per "
             f"byte, the separator, and merges"
         )
+    if int(size) > _MOST:
+        raise ValueError(f"the tokenizer is {name!r}; it must have at most {_MOST:,} ids")
 
 
 def train(name: str, documents: Iterable[tuple[bytes, str]]) -> Tokenizer:

@@ -74,7 +74,7 @@ def train(
             return RunRecord.read(out / "record.json")
     check_run(config, corpus)
     mesh = make_mesh(fsdp)
-    check_batch(mesh, config.batch // config.accumulate)
+    check_batch(mesh, config.batch, config.accumulate)
     with held(out, config, corpus), jax.set_mesh(mesh):
         end = _Run(config, corpus, out, mesh, checkpoint_seconds, progress).go()
         record = _record(config, corpus, end)

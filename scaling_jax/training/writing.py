@@ -235,7 +235,7 @@ def _map_ids(path: Path, dtype: str | None) -> np.ndarray:
     if path.suffix.lower() == ".npy":
         try:
             ids = np.load(path, mmap_mode="r")
-        except ValueError as error:
+        except (ValueError, EOFError) as error:
             raise ValueError(f"{path} is no NumPy file of ids: {error}") from None
     else:
         ids = _map_raw(path, dtype)

@@ -4,9 +4,11 @@ import asyncio
 import json
 import os
 
+import numpy as np
 import pytest
 
 from scaling_jax.cli import main
+from scaling_jax.cli.training import ProcessOptions
 
 SOURCE = os.path.dirname(asyncio.__file__)
 SHAPE = ["--d-model", "16", "--layers", "1", "--heads", "4", "--length", "64", "--batch", "4"]
@@ -38,7 +40,29 @@ def test_train_prints_its_record(prepared, tmp_path, capsys):
         (["--d-model", "16", "--tokens", "1e4"], "go together; give all three"),
         ([*SHAPE], "give one of --tokens and --tokens-per-param"),
         ([*SHAPE, "--tokens", "1e9"], "needs 1,000,000,000 tokens and the corpus offers"),
-        (["--params", "100", "--tokens", "1e4"], "take a smaller vocabulary"),
+        (["--params", "100", "--tokens", "1e4"], "take a smaller vocabulary or a smaller"),
+        ([*SHAPE, "--tokens", "inf"], "--tokens is inf; it must be positive and finite"),
+        ([*SHAPE, "--tokens-per-param", "nan"], "--tokens-per-param is nan; it must be"),
+        ([*SHAPE, "--tokens", "1e4", "--seed", "5000000000"], "seed is 5000000000; it must"),
+        (
+            [
+                *SHAPE,
+                "--tokens",
+                "1e4",
+                "--heads",
+                "8",
+                "--positions",
+                "rotary",
+                "--d-model",
+                "24",
+            ],
+            "d_model is 24 and heads 8, 3 numbers per head",
+        ),
+        ([*SHAPE, "--tokens", "1e4", "--heads", "9"], "--heads is 9, which a quarter"),
+        ([*SHAPE, "--tokens", "1e4", "--process", "1"], "--process need --coordinator"),
+        ([*SHAPE, "--tokens", "1e4", "--coordinator", "foo"], "'foo'; it must be HOST:PORT"),
+        ([*SHAPE, "--tokens", "1e4", "--coordinator", "a:1", "--process", "1"], "in [0, 1)"),
+        ([*SHAPE, "--tokens", "1e4", "--tokenizer", "bpe:512"], "with tokenizer 'bytes', not"),
     ],
 )
 def test_a_run_that_cannot_be_is_refused_in_a_sentence(
@@ -46,6 +70,25 @@ def test_a_run_that_cannot_be_is_refused_in_a_sentence(
 ):
     assert main(["train", "--corpus", prepared, "--out", str(tmp_path), *options]) == 2
     assert words in capsys.readouterr().err
+
+
+def test_a_token_file_is_a_corpus_with_its_dtype(tmp_path, capsys):
+    ids, out = str(tmp_path / "ids.bin"), str(tmp_path / "run")
+    (np.arange(2**16) % 300).astype(np.uint16).tofile(ids)
+    command = ["train", *SHAPE, "--corpus", ids, "--out", out, "--tokens", "inf"]
+    assert main(command) == 2
+    assert "such as 'uint16'" in capsys.readouterr().err
+    assert main([*command, "--corpus-dtype", "uint16", "--heldout", "0"]) == 2
+    assert "--tokens is inf" in capsys.readouterr().err  # the corpus is there
+
+
+def test_processes_that_no_cluster_tells_of_are_asked_for(monkeypatch):
+    def initialize():
+        raise ValueError("coordinator_address should be defined.")
+
+    monkeypatch.setattr("jax.distributed.initialize", initialize)
+    with pytest.raises(ValueError, match=r"finds no cluster here .*; give --coordinator"):
+        ProcessOptions(distributed=True).start()
 
 
 def test_no_corpus(tmp_path, capsys):
@@ -64,6 +107,12 @@ def test_sweep_says_what_it_would_take(tmp_path, capsys):
     )
 
 
+def test_sweep_says_what_a_shard_would_take(tmp_path, capsys):
+    command = ["sweep", "sardana47", "--dry-run", "--shard", "1/8", "--json"]
+    assert main([*command, "--out", str(tmp_path)]) == 0
+    assert json.loads(capsys.readouterr().out)["total"]["runs"] == 6
+
+
 def test_sweep_status_of_nothing(tmp_path, capsys):
     assert main(["sweep", "cpu47", "--out", str(tmp_path), "--status", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
@@ -75,6 +124,8 @@ def test_sweep_status_of_a_folder(tmp_path, capsys):
     (tmp_path / "sweep.json").write_text('{"recipe": "cpu47"}')
     assert main(["sweep", "--status", str(tmp_path), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["waiting"] == 47
+    assert main(["sweep", "smoke", "--status", "--out", str(tmp_path)]) == 2
+    assert "holds the sweep cpu47; give another folder for smoke" in capsys.readouterr().err
     assert main(["sweep", "--status", "cpu47"]) == 2
     assert "cpu47 is not the folder of a sweep: it has no sweep.json" in capsys.readouterr().err
 
@@ -93,6 +144,8 @@ def test_sweep_without_a_folder(capsys):
         (["smoke", "--shard", "2/2"], "--shard is '2/2'; it must be i/n"),
         (["sardana47", "--dry-run", "--chip", "H1"], "chip is 'H1'; the catalogue has"),
         (["sardana47", "--dry-run", "--mfu", "2"], "--mfu is 2.0; it must be in (0, 1]"),
+        (["sardana47", "--dry-run", "--chips", "0"], "chips is 0; it must be a positive"),
+        (["sardana47", "--dry-run", "--price", "-1"], "price is -1; it must be zero or more"),
     ],
 )
 def test_a_sweep_that_cannot_be_is_refused(tmp_path, capsys, options, words):

@@ -13,7 +13,7 @@ import pytest
 
 from scaling_jax.training import train
 from scaling_jax.training.locking import locked
-from scaling_jax.training.mesh import make_mesh
+from scaling_jax.training.mesh import AXES, check_batch, make_mesh
 from tests.support import approx
 from tests.training.conftest import CONFIG
 
@@ -107,3 +107,16 @@ def test_two_processes_are_one_and_both_hear_a_refusal(alone, corpus, tmp_path):
 def test_a_mesh_that_does_not_fit_is_refused():
     with pytest.raises(ValueError, match=r"fsdp is 3; it must divide the 1 devices"):
         make_mesh(3) if jax.device_count() == 1 else pytest.skip("several devices here")
+
+
+@pytest.mark.parametrize(
+    ("accumulate", "words"),
+    [
+        (1, "batch is 10; the 4 devices must divide it"),
+        (5, "batch is 10 in 5 parts of 2; the 4 devices must divide each part"),
+    ],
+)
+def test_a_batch_that_devices_do_not_divide_is_told_as_it_was_given(accumulate, words):
+    mesh = jax.sharding.AbstractMesh((4, 1), AXES)
+    with pytest.raises(ValueError, match=words):
+        check_batch(mesh, 10, accumulate)  # pyright: ignore[reportArgumentType]

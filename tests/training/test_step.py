@@ -97,7 +97,9 @@ def test_peaks_are_the_sources(name):
 def test_an_ensemble_is_its_members_runs(corpus, finished):
     record, _ = finished
     members = train_ensemble(CONFIG, corpus, seeds=[0, 1], peak_learning_rates=None)
-    slow = train_ensemble(CONFIG, corpus, seeds=[0], peak_learning_rates=[1e-4])
+    slow = train_ensemble(
+        CONFIG, corpus, seeds=np.arange(1), peak_learning_rates=np.array([1e-4])
+    )
     assert members[0].train_loss == approx(record.train_loss, rel=2e-3)
     assert members[0].heldout_tokens == record.heldout_tokens
     assert members[0].loss == approx(record.loss, rel=2e-3)
