@@ -9,7 +9,10 @@ from collections.abc import Sequence
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code: 0, 1 for no such plan, 2 for bad usage."""
+    """Run the command and return its exit code.
+
+    0; 1 for no such plan, or a run that diverged; 2 for bad usage; 130 after Ctrl-C.
+    """
     try:
         import tyro  # noqa: PLC0415 (an extra)
     except ImportError:
@@ -51,4 +54,7 @@ def _run(command: "object") -> int:
     except (OSError, ImportError) as error:
         print(f"scaling-jax: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt as interrupt:
+        print(f"scaling-jax: {str(interrupt) or 'interrupted'}", file=sys.stderr)
+        return 130
     return 0

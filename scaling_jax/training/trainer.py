@@ -13,6 +13,7 @@ from scaling_jax.training.checkpoints import Checkpoints
 from scaling_jax.training.config import RunConfig
 from scaling_jax.training.corpus import Corpus
 from scaling_jax.training.heldout import heldout_loss, padded
+from scaling_jax.training.interrupts import held_back
 from scaling_jax.training.loading import batches
 from scaling_jax.training.locking import claim, held
 from scaling_jax.training.mesh import check_batch, make_mesh, to_devices
@@ -66,6 +67,8 @@ def train(
             checkpoint cannot be read.
         OSError: a file could not be written, for instance on a full disk; what was
             checkpointed is kept.
+        KeyboardInterrupt: there was a Ctrl-C; what was trained by then is saved. A second one
+            does not wait for that.
     """
     out = Path(out)
     if as_lead((out / "record.json").exists()):
@@ -130,7 +133,8 @@ class _Run:
             with together():
                 log = MetricsFile(self.out / name, after=int(state.step))
             try:
-                state = self._loop(state, log, checkpoints)
+                with held_back() as interrupted:
+                    state = self._loop(state, log, checkpoints, interrupted)
                 loss, tokens = self._heldout(state)
             except _DivergedError as diverged:
                 return self._diverged(diverged.step, log, checkpoints)
@@ -154,7 +158,11 @@ class _Run:
             last_checkpoint=good[-1] if good else None,
         )
 
-    def _loop(self, state: State, log: MetricsFile, checkpoints: Checkpoints) -> State:
+    def _loop(
+        self, state: State, log: MetricsFile, checkpoints: Checkpoints,
+        interrupted: Callable[[], bool],
+    ) -> State:  # fmt: skip
+        """Return the last state; the lead's clock and its Ctrl-C decide for every process."""
         config, per_call = self.config, self.config.steps_per_call
         done = int(state.step)
         data = batches(
@@ -173,17 +181,19 @@ class _Run:
             if late is not None:
                 self._write(log, *late)
             late = done, count, metrics
-            if self._is_due(time.monotonic() - saved_at) or done == config.steps:
+            due = interrupted() or time.monotonic() - saved_at >= self.checkpoint_seconds
+            if as_lead(due) or done == config.steps:
                 self._write(log, *late)
                 late = None
                 log.flush()
                 checkpoints.save(state)
                 saved_at = time.monotonic()
+                if as_lead(interrupted()):
+                    raise KeyboardInterrupt(
+                        f"stopped after step {done:,} of {config.steps:,}, which is saved; "
+                        f"started again, the run goes on from there"
+                    )
         return state
-
-    def _is_due(self, elapsed: float) -> bool:
-        """Whether to save now; the lead's clock decides for every process."""
-        return as_lead(elapsed >= self.checkpoint_seconds)
 
     def _write(self, log: MetricsFile, done: int, count: int, metrics: Metrics) -> None:
         """Append a line for one call, the mean over its steps, and one where it diverged."""

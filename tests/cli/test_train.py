@@ -72,6 +72,16 @@ def test_a_run_that_cannot_be_is_refused_in_a_sentence(
     assert words in capsys.readouterr().err
 
 
+def test_ctrl_c_is_a_sentence(prepared, tmp_path, capsys, monkeypatch):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt("stopped after step 1")
+
+    monkeypatch.setattr("scaling_jax.training.train", interrupt)
+    command = ["train", *SHAPE, "--corpus", prepared, "--out", str(tmp_path / "run")]
+    assert main([*command, "--tokens", "1e4"]) == 130
+    assert capsys.readouterr().err == "scaling-jax: stopped after step 1\n"
+
+
 def test_a_token_file_is_a_corpus_with_its_dtype(tmp_path, capsys):
     ids, out = str(tmp_path / "ids.bin"), str(tmp_path / "run")
     (np.arange(2**16) % 300).astype(np.uint16).tofile(ids)

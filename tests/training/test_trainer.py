@@ -16,6 +16,7 @@ import pytest
 
 from scaling_jax.training import RECIPES, prepare, train, train_ensemble
 from scaling_jax.training.checkpoints import Checkpoints, abstract, checksum
+from scaling_jax.training.interrupts import held_back
 from scaling_jax.training.locking import locked
 from scaling_jax.training.mesh import make_mesh, state_shardings
 from scaling_jax.training.metrics import read_metrics
@@ -75,6 +76,32 @@ def test_a_killed_run_ends_with_the_same_bits(finished, corpus, tmp_path):
     for mine, its in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
         np.testing.assert_array_equal(mine, its)
     assert (resumed.loss, resumed.train_loss) == (record.loss, record.train_loss)
+
+
+def test_ctrl_c_saves_and_the_run_ends_with_the_same_bits(corpus, tmp_path):
+    """It comes at the first line of metrics, in the second call; a call has 64 steps."""
+    short = dataclasses.replace(CONFIG, tokens=CONFIG.step_tokens * 150)
+
+    def interrupt(at):
+        if at.step == 64:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt, match="stopped after step 128 of 150, which is sav"):
+        train(short, corpus, tmp_path / "run", progress=interrupt)
+    assert [line["step"] for line in untimed(tmp_path / "run")] == [64, 128]
+    seen = []
+    resumed = train(short, corpus, tmp_path / "run", progress=seen.append)
+    assert [at.step for at in seen] == [150]
+    assert resumed.loss == train(short, corpus, tmp_path / "whole").loss
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_second_ctrl_c_does_not_wait():
+    with held_back() as interrupted:
+        signal.raise_signal(signal.SIGINT)
+        assert interrupted()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
 
 
 def test_a_finished_run_is_returned_and_another_refused(finished, corpus):
