@@ -1,10 +1,12 @@
 """Files that others only see whole."""
 
+import errno
+import os
 import threading
 
 import pytest
 
-from scaling_jax._files import write_whole
+from scaling_jax._files import named, write_whole
 
 TEXTS = {letter: letter * 100_000 for letter in "abc"}
 
@@ -33,3 +35,9 @@ def test_a_failed_write_leaves_what_was_there(tmp_path):
         write_whole(path, "begun " * 10_000 + "\ud800")
     assert path.read_text() == "whole"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_full_disk_is_told_with_what_did_not_fit(tmp_path):
+    path = tmp_path / "record.json"
+    with pytest.raises(OSError, match=rf"No space left on device: '{path}'"), named(path):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

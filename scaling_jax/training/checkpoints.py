@@ -85,9 +85,12 @@ class Checkpoints:
 
     def close(self) -> None:
         """Finish what is being written."""
-        # What failed to be saved was raised then; Orbax would raise it once more.
-        with _quiet(), contextlib.suppress(*[Exception] * self._failed):
-            self._series.close()
+        try:
+            with _quiet():
+                self._series.close()
+        except Exception:  # Orbax raises once more what `save` has told
+            if not self._failed:
+                raise
 
 
 @jax.jit

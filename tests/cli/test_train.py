@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from scaling_jax.cli import main
-from scaling_jax.cli.training import ProcessOptions
+from scaling_jax.cli.training import CorpusOptions, ProcessOptions
 
 SOURCE = os.path.dirname(asyncio.__file__)
 SHAPE = ["--d-model", "16", "--layers", "1", "--heads", "4", "--length", "64", "--batch", "4"]
@@ -70,6 +70,13 @@ def test_a_run_that_cannot_be_is_refused_in_a_sentence(
 ):
     assert main(["train", "--corpus", prepared, "--out", str(tmp_path), *options]) == 2
     assert words in capsys.readouterr().err
+
+
+def test_a_folder_of_text_may_hold_a_manifest_of_its_own(tmp_path):
+    (tmp_path / "text").mkdir()
+    (tmp_path / "text" / "manifest.json").write_text('{"name": "an app"}')
+    options = CorpusOptions(corpus=str(tmp_path / "text"), heldout=0.0)
+    assert options.open(tmp_path).manifest["documents"] == 1
 
 
 def test_ctrl_c_is_a_sentence(prepared, tmp_path, capsys, monkeypatch):
