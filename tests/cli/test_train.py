@@ -31,6 +31,12 @@ def test_train_prints_its_record(prepared, tmp_path, capsys):
     assert record["tokens_per_param"] == pytest.approx(3, abs=0.05)
     assert main([*command, "--tokens-per-param", "4"]) == 2
     assert "holds another run: tokens is 27328, was 20496" in capsys.readouterr().err
+    diverged = record | {"status": "diverged", "steps": 7, "last_checkpoint": 4}
+    (tmp_path / "run" / "record.json").write_text(json.dumps(diverged))
+    with pytest.raises(SystemExit, match="1"):
+        main([*command, "--tokens-per-param", "3"])
+    words = "not finite at step 7 of 80 (last good checkpoint 4)"
+    assert words in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
