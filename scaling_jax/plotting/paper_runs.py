@@ -18,6 +18,7 @@ from scaling_jax.plotting.style import (
     styled,
 )
 from scaling_jax.runs import Runs
+from scaling_jax.runs.record import WIDENED
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -197,7 +198,7 @@ def _subset(ax: "Axes", columns: Columns, most: float) -> None:
         label, marker, colour = style.pop("label"), style.pop("marker"), style["color"]
         if label is not None:
             ax.plot(own["tokens_per_param"], own[_column(most)], linewidth=1, **style)
-        inside = own["tokens_per_param"] <= most * (1 + 1e-6)
+        inside = own["tokens_per_param"] <= most * (1 + WIDENED)
         for part, face, name in ((inside, colour, label), (~inside, "white", None)):
             x, y = own["tokens_per_param"][part], own["loss"][part]
             ax.plot(x, y, marker, color=colour, markerfacecolor=face, label=name)

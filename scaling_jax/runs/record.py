@@ -12,7 +12,7 @@ from scaling_jax._pytree import Record
 from scaling_jax.laws import TRAIN_FLOPS_PER_PARAM_TOKEN
 
 # A run is a whole number of batches, so that its ratio of 100 may be 100.02.
-_WIDENED = 1e-3
+WIDENED = 1e-3
 
 
 class Runs(Record):
@@ -77,7 +77,7 @@ class Runs(Record):
         keep = np.ones(len(self), bool)
         for name, (low, high) in limits.items():
             column = getattr(self, name)
-            keep &= (column >= low * (1 - _WIDENED)) & (column <= high * (1 + _WIDENED))
+            keep &= (column >= low * (1 - WIDENED)) & (column <= high * (1 + WIDENED))
         return keep
 
     def select(self, **limits: float) -> "Runs":

@@ -148,8 +148,11 @@ def test_two_sweeps_lose_no_row_of_the_table(swept, monkeypatch, tmp_path):
 
 def test_a_table_that_would_be_the_same_is_not_written(swept, monkeypatch):
     *_, out = swept
+    before = (out / "runs.csv").stat()
     monkeypatch.setattr(sweep_module, "write_whole", pytest.fail)
     update_table(TINY, out)
+    after = (out / "runs.csv").stat()
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
 
 def test_a_corpus_too_small_for_any_run_is_told_before_the_first(corpus, tmp_path):
