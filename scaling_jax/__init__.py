@@ -24,11 +24,13 @@ if TYPE_CHECKING:
     from scaling_jax import solve as solve
     from scaling_jax import training as training
     from scaling_jax.costs import Bill as Bill
+    from scaling_jax.costs import Cost as Cost
     from scaling_jax.costs import Demand as Demand
     from scaling_jax.costs import Dollars as Dollars
     from scaling_jax.costs import Flops as Flops
     from scaling_jax.costs import LinearCost as LinearCost
     from scaling_jax.costs import ServeFleet as ServeFleet
+    from scaling_jax.costs import Service as Service
     from scaling_jax.costs import TrainFleet as TrainFleet
     from scaling_jax.deciding import Commitment as Commitment
     from scaling_jax.deciding import Decision as Decision
@@ -46,13 +48,20 @@ if TYPE_CHECKING:
     from scaling_jax.laws import Allocation as Allocation
     from scaling_jax.laws import Chinchilla as Chinchilla
     from scaling_jax.laws import Coupled as Coupled
+    from scaling_jax.laws import Exponent as Exponent
+    from scaling_jax.laws import Floor as Floor
     from scaling_jax.laws import Fraction as Fraction
     from scaling_jax.laws import Kaplan as Kaplan
     from scaling_jax.laws import Law as Law
+    from scaling_jax.laws import Mixture as Mixture
     from scaling_jax.laws import NonNegative as NonNegative
     from scaling_jax.laws import Positive as Positive
     from scaling_jax.laws import PowerSum as PowerSum
+    from scaling_jax.laws import Real as Real
+    from scaling_jax.laws import Repeated as Repeated
+    from scaling_jax.laws import Sourced as Sourced
     from scaling_jax.laws import Tied as Tied
+    from scaling_jax.laws import Valid as Valid
     from scaling_jax.planning import Limit as Limit
     from scaling_jax.planning import Plan as Plan
     from scaling_jax.planning import PlanError as PlanError
@@ -71,13 +80,13 @@ if TYPE_CHECKING:
     from scaling_jax.training import train as train
 
 _NAMES = {
-    "costs": "Bill Demand Dollars Flops LinearCost ServeFleet TrainFleet",
+    "costs": "Bill Cost Demand Dollars Flops LinearCost ServeFleet Service TrainFleet",
     "deciding": "Commitment Decision decide log_normal",
     "fitting": "Fit fit holdout influence profile refit",
     "grids": "Grid axis grid",
     "hardware": "",
-    "laws": "Allocation Chinchilla Coupled Fraction Kaplan Law NonNegative Positive PowerSum "
-    "Tied",
+    "laws": "Allocation Chinchilla Coupled Exponent Floor Fraction Kaplan Law Mixture "
+    "NonNegative Positive PowerSum Real Repeated Sourced Tied Valid",
     "planning": "Limit Plan PlanError PricedModel elasticities plan",
     "plotting": "",
     "runs": "Runs read_runs",

@@ -32,6 +32,15 @@ def _log_large_jvp(
     return log_x, tangents[0] * jnp.exp(-log_x)
 
 
+def mean_decay(x: Number) -> jax.Array:
+    """Return (1 - e^-x) / x, the mean of e^(-x t) over t from 0 to 1; smooth at x = 0."""
+    x = jnp.asarray(x, float) if isinstance(x, float | int) else jnp.asarray(x)
+    small = jnp.abs(x) < 1e-3
+    safe = jnp.where(small, 1.0, x)
+    series = 1 - x / 2 * (1 - x / 3 * (1 - x / 4 * (1 - x / 5)))
+    return jnp.where(small, series, -jnp.expm1(-safe) / safe)
+
+
 def as_floats(**trees: Any) -> list[Any]:
     """Return the trees, in order, with every leaf an array of one floating dtype.
 

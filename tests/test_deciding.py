@@ -21,7 +21,11 @@ LAW = laws.HOFFMANN_2022
 LOSS, BUDGET = 2.0, 5e23
 TARGETS = [{"loss": LOSS}, {"budget": BUDGET}]
 RISKS = ["mean", "cvar", "regret"]
-FAMILIES = {name: each.law for name, each in laws.PUBLISHED.items()} | {
+FAMILIES = {
+    name: each.law
+    for name, each in laws.PUBLISHED.items()
+    if isinstance(each.law, laws.PowerSum)
+} | {
     "tied": laws.Tied(E=1.7, A=300.0, B=500.0, alpha=0.31),
     "coupled": laws.Coupled(E=1.2, A=3e3, alpha=0.4, B=2e4, beta=0.43, k=0.5),
 }

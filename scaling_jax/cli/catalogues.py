@@ -15,28 +15,29 @@ class Laws:
 
     def run(self) -> None:
         """Print the catalogue."""
-        from scaling_jax.laws import PUBLISHED  # noqa: PLC0415
+        from scaling_jax.laws import PUBLISHED, coefficients  # noqa: PLC0415
 
         if self.json:
             print_json(
                 {
                     name: {
-                        "law": type(law).__name__.lower(),
-                        "coefficients": vars(law),
-                        "source": source,
-                        "caveat": caveat,
+                        "law": type(each.law).__name__.lower(),
+                        "coefficients": coefficients(each.law),
+                        "source": each.source,
+                        "caveat": each.caveat,
+                        "valid": {key: x for key, x in each.valid._asdict().items() if x},
                     }
-                    for name, (law, source, caveat) in PUBLISHED.items()
+                    for name, each in PUBLISHED.items()
                 }
             )
             return
         rows = [
             (
                 name,
-                " ".join(f"{key}={value:g}" for key, value in vars(law).items()),
-                f"{source}. {caveat}",
+                " ".join(f"{key}={value:g}" for key, value in coefficients(each.law).items()),
+                f"{each.source}. {each.caveat}",
             )
-            for name, (law, source, caveat) in PUBLISHED.items()
+            for name, each in PUBLISHED.items()
         ]
         print_table("Published laws", ("name", "coefficients", "source"), rows, numeric=False)
 

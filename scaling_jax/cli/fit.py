@@ -96,7 +96,7 @@ class Fit:
                 families = dict.fromkeys((*fitting.HOLDOUT_FAMILIES, family))
                 table = fitting.holdout(runs, list(families), **condition, **options)
         if self.out is not None:
-            laws.save(fitted.law, self.out, resampled=fitted.laws)
+            laws.save(laws.Sourced(law=fitted.law, resampled=fitted.laws), self.out)
         if self.plot is not None:
             from scaling_jax import plotting  # noqa: PLC0415
 

@@ -111,7 +111,8 @@ class LawOptions:
         from scaling_jax import laws  # noqa: PLC0415
 
         if self.runs is None:
-            return Known(laws.load(self.law), laws.load_resampled(self.law))
+            read = laws.load_sourced(self.law)
+            return Known(read.law, read.resampled)
         if self.law != LawOptions.law:
             raise ValueError(f"--law {self.law} and --runs are two laws; give one of them")
         from scaling_jax.fitting import fit  # noqa: PLC0415

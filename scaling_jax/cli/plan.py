@@ -62,7 +62,7 @@ class Plan:
         }
         if (shape := _shape(float(best.params))) is not None:
             answer["shape"] = shape
-        many = laws.load_resampled(self.law)
+        many = laws.load_sourced(self.law).resampled
         if many is not None:
             answer["intervals"] = intervals(many, cost, demand, query)
         if self.elasticities:

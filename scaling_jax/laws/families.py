@@ -1,7 +1,7 @@
-"""What loss do N parameters and D tokens buy: the families of laws.
+"""What loss do N parameters and D tokens buy: laws, and the families that are sums of powers.
 
 A law is a frozen pytree of its coefficients with one pure formula, `law(params, tokens)`,
-elementwise over arrays.
+elementwise over arrays. Further axes are keyword parameters of its `loss`.
 """
 
 import abc
@@ -12,37 +12,95 @@ import jax
 import jax.numpy as jnp
 
 from scaling_jax._numerics import as_floats, log_power
-from scaling_jax._pytree import NonNegative, Number, Positive, Record
+from scaling_jax._pytree import Exponent, Floor, Number, Positive, Record
+from scaling_jax.solve import increasing_root
 
 # Forward and backward pass, per parameter and token (Kaplan et al. 2020, section 2.1).
 TRAIN_FLOPS_PER_PARAM_TOKEN = 6.0
+
+# Where models are looked for: 1 to 1e20 params, 1 to 1e25 tokens.
+_LOG_PARAMS = (0.0, 46.0)
+_LOG_TOKENS = (0.0, 57.5)
 
 
 class Law(Record, abc.ABC):
     """A loss law of your own: fields, and `loss` in terms of them.
 
-    `loss(params, tokens)` is in nats per token; it must fall in both arguments. That is
-    enough for `plan`, which then takes its general path.
+    `loss(params, tokens)` is in nats per token; it must fall in params. Further properties
+    of a model that it reads, its axes, are keyword parameters. That is enough for `fit`,
+    `plan`, `grid` and `decide`; what more a law may state makes them faster or surer:
+    `falls_until`, `as_power_sum`, `log_params_for`, `log_tokens_for`.
 
     Example:
-        >>> from scaling_jax import Law, Positive
+        >>> from scaling_jax import Exponent, Law, Positive
         >>> class Floorless(Law):
         ...     '''L(N, D) = A / (N D)^alpha.'''
         ...     A: Positive
-        ...     alpha: Positive
+        ...     alpha: Exponent
         ...     def loss(self, params, tokens):
         ...         return self.A / (params * tokens) ** self.alpha
-        >>> print(f"{Floorless(A=10.0, alpha=0.04)(1e9, 1e11):.4f}")
-        1.5849
+        >>> law = Floorless(A=10.0, alpha=0.04)
+        >>> print(f"{law(1e9, 1e11):.4f} {law.tokens_for(1.6, params=1e9):.3g}")
+        1.5849 7.89e+10
     """
 
     @abc.abstractmethod
-    def loss(self, params: Number, tokens: Number) -> jax.Array:
+    def loss(self, params: Number, tokens: Number, **axes: Number) -> jax.Array:
         """Return the final pre-training loss in nats per token."""
 
-    def __call__(self, params: Number, tokens: Number) -> jax.Array:
+    def __call__(self, params: Number, tokens: Number, **axes: Number) -> jax.Array:
         """The same as `loss`: a law is a function."""
-        return self.loss(params, tokens)
+        return self.loss(params, tokens, **axes)
+
+    def loss_at_log(self, log_params: Number, log_tokens: Number, **axes: Number) -> jax.Array:
+        """Return the loss from log N and log D."""
+        return self.loss(jnp.exp(log_params), jnp.exp(log_tokens), **axes)
+
+    def falls_until(self, params: Number, **axes: Number) -> Number:
+        """Return the tokens up to which the loss falls: infinite unless a law says less."""
+        return jnp.inf
+
+    def as_power_sum(self, **axes: Number) -> "PowerSum | None":
+        """Return the `PowerSum` that the law is at these axes, or None: it is none."""
+        return None
+
+    def log_params_for(
+        self, loss: Number, log_tokens: Number, **axes: Number
+    ) -> jax.Array | None:
+        """Return log N that reaches a loss, NaN where none does; None without closed form."""
+        return None
+
+    def log_tokens_for(
+        self, loss: Number, log_params: Number, **axes: Number
+    ) -> jax.Array | None:
+        """Return log D that reaches a loss, NaN where none does; None without closed form."""
+        return None
+
+    def params_for(self, loss: Number, tokens: Number, **axes: Number) -> jax.Array:
+        """Return the parameters that reach a loss on D tokens; NaN where none do."""
+        loss, tokens, axes = as_floats(loss=loss, tokens=tokens, axes=axes)
+        log_params = self.log_params_for(loss, jnp.log(tokens), **axes)
+        if log_params is None:
+            log_params = increasing_root(
+                lambda n: loss - self.loss_at_log(n, jnp.log(tokens), **axes), *_LOG_PARAMS
+            )
+        return jnp.exp(log_params)
+
+    def tokens_for(self, loss: Number, params: Number, **axes: Number) -> jax.Array:
+        """Return the tokens that bring N parameters to a loss; NaN where none do.
+
+        Of a law that rises beyond `falls_until` those that training reaches first.
+        """
+        loss, params, axes = as_floats(loss=loss, params=params, axes=axes)
+        log_tokens = self.log_tokens_for(loss, jnp.log(params), **axes)
+        if log_tokens is None:
+            last = jnp.minimum(jnp.log(self.falls_until(params, **axes)), _LOG_TOKENS[1])
+            log_tokens = increasing_root(
+                lambda d: loss - self.loss_at_log(jnp.log(params), d, **axes),
+                _LOG_TOKENS[0],
+                last,
+            )
+        return jnp.exp(log_tokens)
 
 
 class Allocation(Record):
@@ -84,9 +142,10 @@ class Terms(NamedTuple):
 class PowerSum(Law):
     """A law whose excess, a monotone function of the loss, is A / N^alpha + B / D^beta.
 
-    A family states three things: its `terms`, the `excess` that a loss has, and its
-    inverse. Everything else follows in closed form: loss, inversions, the allocation that
-    is optimal for training compute, and exact plans.
+    A family states three things: its `terms`, the `log_excess` that a loss has, and its
+    inverse `loss_at`; the logarithm survives float32 whatever the exponents. Everything else
+    follows in closed form: loss, inversions, the allocation that is optimal for training
+    compute, and exact plans.
     """
 
     @abc.abstractmethod
@@ -94,39 +153,37 @@ class PowerSum(Law):
         """Return A, alpha, B, beta of the excess."""
 
     @abc.abstractmethod
-    def excess(self, loss: Number) -> jax.Array:
-        """Return the excess of a loss; zero or less where no model reaches the loss."""
+    def log_excess(self, loss: Number) -> jax.Array:
+        """Return the log of the excess of a loss; NaN where no model reaches the loss."""
 
     @abc.abstractmethod
-    def loss_at(self, excess: Number) -> jax.Array:
-        """Return the loss of an excess: the inverse of `excess`."""
+    def loss_at(self, log_excess: Number) -> jax.Array:
+        """Return the loss of an excess: the inverse of `log_excess`."""
 
-    def loss(self, params: Number, tokens: Number) -> jax.Array:
+    def loss(self, params: Number, tokens: Number) -> jax.Array:  # pyright: ignore
         """Return the loss (nats/token) of N parameters trained on D tokens."""
         params, tokens = as_floats(params=params, tokens=tokens)
         return self.loss_at_log(jnp.log(params), jnp.log(tokens))
 
-    def loss_at_log(self, log_params: Number, log_tokens: Number) -> jax.Array:
+    def loss_at_log(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, log_params: Number, log_tokens: Number
+    ) -> jax.Array:
         """Return the loss from log N and log D."""
         t = self.terms()
-        size = jnp.exp(log_power(t.log_a, t.alpha, log_params))
-        return self.loss_at(size + jnp.exp(log_power(t.log_b, t.beta, log_tokens)))
+        size = log_power(t.log_a, t.alpha, log_params)
+        return self.loss_at(jnp.logaddexp(size, log_power(t.log_b, t.beta, log_tokens)))
 
-    def tokens_for(self, loss: Number, params: Number) -> jax.Array:
-        """Return the tokens that bring N parameters to a loss; NaN where none do.
+    def as_power_sum(self) -> "PowerSum":  # pyright: ignore
+        """Return the law itself."""
+        return self
 
-        D = (B / (excess - A / N^alpha))^(1 / beta).
-        """
-        loss, params = as_floats(loss=loss, params=params)
-        return jnp.exp(log_tokens_for(self.terms(), self.excess(loss), jnp.log(params)))
+    def log_params_for(self, loss: Number, log_tokens: Number) -> jax.Array:  # pyright: ignore
+        """Return log N = log(A / (excess - B / D^beta)) / alpha."""
+        return log_params_for(self.terms(), self.log_excess(loss), log_tokens)
 
-    def params_for(self, loss: Number, tokens: Number) -> jax.Array:
-        """Return the parameters that reach a loss on D tokens; NaN where none do.
-
-        N = (A / (excess - B / D^beta))^(1 / alpha).
-        """
-        loss, tokens = as_floats(loss=loss, tokens=tokens)
-        return jnp.exp(log_params_for(self.terms(), self.excess(loss), jnp.log(tokens)))
+    def log_tokens_for(self, loss: Number, log_params: Number) -> jax.Array:  # pyright: ignore
+        """Return log D = log(B / (excess - A / N^alpha)) / beta."""
+        return log_tokens_for(self.terms(), self.log_excess(loss), log_params)
 
     def compute_optimal(
         self,
@@ -160,7 +217,7 @@ class PowerSum(Law):
         t, name = self.terms(), next(iter(given))
         (value,) = as_floats(**given)
         if name == "loss":
-            log_excess = jnp.log(self.excess(value))
+            log_excess = self.log_excess(value)
         else:
             log_excess = _optimal_log_excess_of(t, name, jnp.log(value))
         log_params, log_tokens = optimal_allocation(t, log_excess)
@@ -183,22 +240,31 @@ def optimal_allocation(t: Terms, log_excess: Number) -> tuple[jax.Array, jax.Arr
     )
 
 
+def optimal_log_params(t: Terms, log_tokens: Number) -> jax.Array:
+    """Return log N for which D tokens are optimal for training compute."""
+    return optimal_allocation(t, t.log_b_excess - t.beta * log_tokens)[0]
+
+
 def optimal_log_excess(t: Terms, log_product: Number) -> Number:
     """Return the log of the least excess that a product N D can reach."""
     scales = t.log_a_excess / t.alpha + t.log_b_excess / t.beta
     return (scales - log_product) / (1 / t.alpha + 1 / t.beta)
 
 
-def log_tokens_for(t: Terms, excess: Number, log_params: Number) -> jax.Array:
+def log_tokens_for(t: Terms, log_excess: Number, log_params: Number) -> jax.Array:
     """Return log D on the curve of constant excess; NaN left of its asymptote."""
-    size = jnp.exp(log_power(t.log_a, t.alpha, log_params))
-    return jnp.asarray((t.log_b - jnp.log(excess - size)) / t.beta)
+    left = _log_difference(log_excess, log_power(t.log_a, t.alpha, log_params))
+    return jnp.asarray((t.log_b - left) / t.beta)
 
 
-def log_params_for(t: Terms, excess: Number, log_tokens: Number) -> jax.Array:
+def log_params_for(t: Terms, log_excess: Number, log_tokens: Number) -> jax.Array:
     """Return log N on the curve of constant excess; NaN below its asymptote."""
-    data = jnp.exp(log_power(t.log_b, t.beta, log_tokens))
-    return jnp.asarray((t.log_a - jnp.log(excess - data)) / t.alpha)
+    left = _log_difference(log_excess, log_power(t.log_b, t.beta, log_tokens))
+    return jnp.asarray((t.log_a - left) / t.alpha)
+
+
+def _log_difference(log_whole: Number, log_part: Number) -> jax.Array:
+    return log_whole + jnp.log1p(-jnp.exp(log_part - log_whole))
 
 
 class Chinchilla(PowerSum):
@@ -208,20 +274,20 @@ class Chinchilla(PowerSum):
     (arXiv 2203.15556), approach 3.
     """
 
-    E: NonNegative
+    E: Floor
     A: Positive
-    alpha: Positive
+    alpha: Exponent
     B: Positive
-    beta: Positive
+    beta: Exponent
 
     def terms(self) -> Terms:
         return Terms(jnp.log(self.A), self.alpha, jnp.log(self.B), self.beta)
 
-    def excess(self, loss: Number) -> jax.Array:
-        return jnp.asarray(loss - self.E)
+    def log_excess(self, loss: Number) -> jax.Array:
+        return jnp.log(loss - self.E)
 
-    def loss_at(self, excess: Number) -> jax.Array:
-        return jnp.asarray(self.E + excess)
+    def loss_at(self, log_excess: Number) -> jax.Array:
+        return jnp.asarray(self.E + jnp.exp(log_excess))
 
 
 class Kaplan(PowerSum):
@@ -232,19 +298,19 @@ class Kaplan(PowerSum):
     """
 
     N_c: Positive
-    alpha_N: Positive
+    alpha_N: Exponent
     D_c: Positive
-    alpha_D: Positive
+    alpha_D: Exponent
 
     def terms(self) -> Terms:
         alpha = self.alpha_N / self.alpha_D
         return Terms(alpha * jnp.log(self.N_c), alpha, jnp.log(self.D_c), 1.0)
 
-    def excess(self, loss: Number) -> jax.Array:
-        return jnp.exp(jnp.log(loss) / self.alpha_D)
+    def log_excess(self, loss: Number) -> jax.Array:
+        return jnp.log(loss) / self.alpha_D
 
-    def loss_at(self, excess: Number) -> jax.Array:
-        return jnp.exp(jnp.log(excess) * self.alpha_D)
+    def loss_at(self, log_excess: Number) -> jax.Array:
+        return jnp.exp(log_excess * self.alpha_D)
 
 
 class Tied(PowerSum):
@@ -254,19 +320,19 @@ class Tied(PowerSum):
     that it is fitted to.
     """
 
-    E: NonNegative
+    E: Floor
     A: Positive
     B: Positive
-    alpha: Positive
+    alpha: Exponent
 
     def terms(self) -> Terms:
         return Terms(jnp.log(self.A), self.alpha, jnp.log(self.B), self.alpha)
 
-    def excess(self, loss: Number) -> jax.Array:
-        return jnp.asarray(loss - self.E)
+    def log_excess(self, loss: Number) -> jax.Array:
+        return jnp.log(loss - self.E)
 
-    def loss_at(self, excess: Number) -> jax.Array:
-        return jnp.asarray(self.E + excess)
+    def loss_at(self, log_excess: Number) -> jax.Array:
+        return jnp.asarray(self.E + jnp.exp(log_excess))
 
 
 class Coupled(PowerSum):
@@ -277,21 +343,18 @@ class Coupled(PowerSum):
     "Skaling" (arXiv 2608.07222); the same form in Busbridge et al. 2025 (arXiv 2502.08606).
     """
 
-    E: NonNegative
+    E: Floor
     A: Positive
-    alpha: Positive
+    alpha: Exponent
     B: Positive
-    beta: Positive
-    k: Positive
+    beta: Exponent
+    k: Exponent
 
     def terms(self) -> Terms:
         return Terms(jnp.log(self.A), self.alpha, jnp.log(self.B), self.beta)
 
-    def excess(self, loss: Number) -> jax.Array:
-        above = loss - self.E
-        # Zero where no model reaches the loss; the double `where` keeps derivatives finite.
-        power = jnp.exp(jnp.log(jnp.where(above > 0, above, 1.0)) / self.k)
-        return jnp.where(above > 0, power, 0.0)
+    def log_excess(self, loss: Number) -> jax.Array:
+        return jnp.log(loss - self.E) / self.k
 
-    def loss_at(self, excess: Number) -> jax.Array:
-        return jnp.asarray(self.E + jnp.exp(self.k * jnp.log(excess)))
+    def loss_at(self, log_excess: Number) -> jax.Array:
+        return jnp.asarray(self.E + jnp.exp(self.k * log_excess))

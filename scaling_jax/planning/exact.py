@@ -44,21 +44,21 @@ class _IsoLoss(NamedTuple):
     """The models of one loss; the best of them costs least."""
 
     terms: Terms
-    excess: Number
+    log_excess: Number
     pull: Number
 
     def best(self) -> _Point:
         t = self.terms
-        _, log_tokens = optimal_allocation(t, jnp.log(self.excess))
+        _, log_tokens = optimal_allocation(t, self.log_excess)
         offset = -jnp.log1p(t.alpha / t.beta) - log_tokens
         log_tokens += log_shift(self.pull, offset, 1 / t.beta)
         return _Point(self.params(log_tokens), log_tokens)
 
     def tokens(self, log_params: Number) -> jax.Array:
-        return log_tokens_for(self.terms, self.excess, log_params)
+        return log_tokens_for(self.terms, self.log_excess, log_params)
 
     def params(self, log_tokens: Number) -> jax.Array:
-        return log_params_for(self.terms, self.excess, log_tokens)
+        return log_params_for(self.terms, self.log_excess, log_tokens)
 
 
 class _IsoCost(NamedTuple):
@@ -90,11 +90,11 @@ def exact_plan(law: PowerSum, cost: LinearCost, demand: Demand, query: Query) ->
     allowed = valid((law, cost, demand, query))
     # What is wrong is spoilt at the source: NaN then runs through every number below.
     if query.loss is not None:
-        loss, excess = query.loss, law.excess(query.loss)
-        feasible = excess > 0
-        loss, excess = spoil(allowed & feasible, (loss, excess))
-        point, limit, inside = _limited(_IsoLoss(terms, excess, pull), query)
-        point, loss, excess = spoil(inside, (point, loss, excess))
+        loss, log_excess = query.loss, law.log_excess(query.loss)
+        feasible = log_excess > -jnp.inf
+        loss, log_excess = spoil(allowed & feasible, (loss, log_excess))
+        point, limit, inside = _limited(_IsoLoss(terms, log_excess, pull), query)
+        point, loss, log_excess = spoil(inside, (point, loss, log_excess))
         feasible &= inside
     else:
         assert query.budget is not None
@@ -106,9 +106,9 @@ def exact_plan(law: PowerSum, cost: LinearCost, demand: Demand, query: Query) ->
         feasible = ~jnp.isnan(point.log_params + point.log_tokens)
         point = spoil(feasible, point)
         loss = law.loss_at_log(*point)
-        excess = law.excess(loss)
+        log_excess = law.log_excess(loss)
     model = _priced(point, loss, rates)
-    baseline = _priced(_Point(*optimal_allocation(terms, jnp.log(excess))), loss, rates)
+    baseline = _priced(_Point(*optimal_allocation(terms, log_excess)), loss, rates)
     solved = jnp.where(feasible, Status.CONVERGED.value, Status.INFEASIBLE.value)
     return Plan(
         **vars(model),
@@ -200,11 +200,12 @@ def _marginal_cost(
     held, params: dK/dN / dL/dN.
     """
     t = law.terms()
-    size = jnp.exp(log_power(t.log_a, t.alpha, point.log_params))
-    data = jnp.exp(log_power(t.log_b, t.beta, point.log_tokens))
-    _, slope = jax.jvp(law.loss_at, (size + data,), (jnp.ones_like(size),))
-    by_tokens = -model.train_cost / (t.beta * data * slope)
-    by_params = -model.total_cost / (t.alpha * size * slope)
+    log_size = log_power(t.log_a, t.alpha, point.log_params)
+    log_data = log_power(t.log_b, t.beta, point.log_tokens)
+    log_excess = jnp.logaddexp(log_size, log_data)
+    _, slope = jax.jvp(law.loss_at, (log_excess,), (jnp.ones_like(log_excess),))
+    by_tokens = -model.train_cost / (t.beta * jnp.exp(log_data - log_excess) * slope)
+    by_params = -model.total_cost / (t.alpha * jnp.exp(log_size - log_excess) * slope)
     at_max_params = (limit == Limit.MAX_PARAMS) | (limit == Limit.BOTH)
     at_max_tokens = (limit == Limit.MAX_TOKENS) | (limit == Limit.BOTH)
     params_held = at_max_params | (query.params is not None)

@@ -84,8 +84,8 @@ def _why_infeasible(law: Any, query: Query) -> str:
     given = " and ".join(f"{name} {float(value):g}" for name, value in limits.items())
     if not isinstance(law, PowerSum):
         return f"no model reaches {_target(query)}" + (f" with {given}" if given else "")
-    if not law.excess(query.loss) > 0:
-        floor = float(law.loss_at(0.0))
+    if not law.log_excess(query.loss) > -math.inf:
+        floor = float(law.loss_at(-math.inf))
         return (
             f"loss {query.loss:g} cannot be reached; give one above the law's floor {floor:g}"
         )

@@ -3,6 +3,7 @@
 Nothing here knows of scaling laws.
 """
 
+from scaling_jax.solve.bracket import increasing_root as increasing_root
 from scaling_jax.solve.implicit import dense as dense
 from scaling_jax.solve.implicit import divide as divide
 from scaling_jax.solve.implicit import root as root

@@ -37,7 +37,9 @@ def law_file(tmp_path):
     floors = np.append(1.69 + 0.02 * random.normal(size=39), 2.3)
     stack = {name: np.full(40, value) for name, value in vars(middle).items()}
     path = tmp_path / "law.json"
-    laws.save(middle, path, resampled=laws.Chinchilla(**(stack | {"E": floors})))
+    laws.save(
+        laws.Sourced(law=middle, resampled=laws.Chinchilla(**(stack | {"E": floors}))), path
+    )
     return path
 
 

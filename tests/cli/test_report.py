@@ -69,7 +69,7 @@ def report(tmp_path_factory):
     stack = {name: np.full(40, value) for name, value in vars(middle).items()}
     stack["E"] = 1.69 + 0.02 * np.random.default_rng(0).normal(size=40)
     law, out = folder / "law <1>.json", folder / "plan.html"
-    laws.save(middle, law, resampled=laws.Chinchilla(**stack))
+    laws.save(laws.Sourced(law=middle, resampled=laws.Chinchilla(**stack)), law)
     options = "--loss 2.1 --inference-tokens 1e12 --dollars".split()
     assert main(["report", *options, "--law", str(law), "--out", str(out)]) == 0
     return out
