@@ -13,7 +13,7 @@ are keyword parameters. Your own takes five lines:
 """
 
 import abc
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax.numpy as jnp
 
@@ -146,11 +146,15 @@ class Cost(Record, abc.ABC):
     unit: ClassVar[str] = "units"
 
     @abc.abstractmethod
-    def __call__(self, params: Number, tokens: Number, demand: Demand, **axes: Number) -> Bill:
-        """Return the bill of N parameters trained on D tokens and serving the demand."""
+    def __call__(self, *args: Any, **axes: Any) -> Bill:
+        """cost(params, tokens, demand, **axes): the bill of N parameters trained on D tokens
+        and serving the demand.
+        """
 
-    def breaks(self, demand: Demand, **axes: Number) -> tuple[Number, ...]:
-        """Return the sizes (params) at which the cost jumps or bends, where it states them."""
+    def breaks(self, *args: Any, **axes: Any) -> tuple[Number, ...]:
+        """breaks(demand, **axes): the sizes (params) at which the cost jumps or bends, where
+        it states them.
+        """
         return ()
 
     def assumptions(self) -> dict[str, str]:
@@ -168,7 +172,7 @@ class LinearCost(Cost):
     def rates(self, demand: Demand) -> Rates:
         """Return the cost per parameter and training token, and per parameter served."""
 
-    def __call__(self, params: Number, tokens: Number, demand: Demand) -> Bill:  # pyright: ignore
+    def __call__(self, params: Number, tokens: Number, demand: Demand) -> Bill:
         """Return the bill of N parameters trained on D tokens and serving the demand."""
         rates = self.rates(demand)
         return Bill(train=params * tokens * rates.train, serve=params * rates.serve)

@@ -1,5 +1,6 @@
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 import scaling_jax as sj
 from tests.support import approx
@@ -67,3 +68,48 @@ def test_the_paper_s_effective_demand():
     cost = sj.Dollars(train=sj.TrainFleet.of("A100-80GB"), serve=sj.ServeFleet.of("A100-40GB"))
     rates = cost.rates(sj.Demand.of_tokens(1.0))
     assert 3 * rates.serve / rates.train == approx(13.92047, rel=1e-6)
+
+
+def test_demand_knows_the_length_of_a_request():
+    demand = sj.Demand(input_tokens=3e12, output_tokens=1e12, requests=1e9)
+    assert (demand.input_length, demand.output_length) == (3000.0, 1000.0)
+    twice = demand.scaled(2.0)
+    assert (twice.tokens, twice.input_length) == (8e12, 3000.0)
+    assert sj.Demand(output_tokens=1e12).output_length == 215.0
+    assert sj.Demand.of_requests(0.0).input_length == 70.0
+
+    def length(requests):
+        return jnp.asarray(sj.Demand.of_requests(requests, 100.0, 50.0).input_length)
+
+    assert jax.jit(length)(0.0) == 70.0
+    assert jax.vmap(length)(jnp.array([0.0, 2.0])).tolist() == [70.0, 100.0]
+    assert jax.grad(length)(0.0) == 0.0
+
+
+def test_prices_over_time_are_the_mean_of_the_discounted_prices():
+    service = sj.Service(years=4.0, price_decline=0.3, discount_rate=0.08)
+    at = np.linspace(0, 4, 100_001)
+    mean = np.trapezoid((0.7 / 1.08) ** at, at) / 4
+    assert service.factor == approx(mean, rel=1e-6)
+    assert sj.Service().factor == 1.0
+    assert sj.Service(years=1e-9, price_decline=0.5).factor == approx(1.0, rel=1e-6)
+    slope = jax.grad(lambda years: sj.Service(years=years, price_decline=0.3).factor)(0.0)
+    assert slope == approx(np.log(0.7) / 2, rel=1e-5)
+
+
+def test_service_multiplies_the_serving_cost_alone():
+    bare = h100()
+    later = sj.Dollars(
+        train=bare.train, serve=bare.serve, service=sj.Service(years=3.0, price_decline=0.4)
+    )
+    demand = sj.Demand.of_requests(1e9)
+    assert later(1e9, 1e11, demand).train == bare(1e9, 1e11, demand).train
+    ratio = later(1e9, 1e11, demand).serve / bare(1e9, 1e11, demand).serve
+    assert ratio == approx(later.service.factor)
+    assert "40%" in later.assumptions()["prices over time"]
+
+
+def test_a_cost_says_what_it_rests_on():
+    assert "6 per parameter" in sj.Flops().assumptions()["FLOPs"]
+    said = h100().assumptions()
+    assert said["serving"].endswith("MFU 0.5 on input and 0.01 on output tokens")

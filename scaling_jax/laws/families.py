@@ -6,7 +6,7 @@ elementwise over arrays. Further axes are keyword parameters of its `loss`.
 
 import abc
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -29,7 +29,8 @@ class Law(Record, abc.ABC):
     `loss(params, tokens)` is in nats per token; it must fall in params. Further properties
     of a model that it reads, its axes, are keyword parameters. That is enough for `fit`,
     `plan`, `grid` and `decide`; what more a law may state makes them faster or surer:
-    `falls_until`, `as_power_sum`, `log_params_for`, `log_tokens_for`.
+    `falls_until`, `as_power_sum`, `log_params_for`, `log_tokens_for`. (They are declared with
+    `*args, **axes` so that a law of yours may have any axes in the eyes of a type checker.)
 
     Example:
         >>> from scaling_jax import Exponent, Law, Positive
@@ -45,35 +46,40 @@ class Law(Record, abc.ABC):
     """
 
     @abc.abstractmethod
-    def loss(self, params: Number, tokens: Number, **axes: Number) -> jax.Array:
-        """Return the final pre-training loss in nats per token."""
+    def loss(self, *args: Any, **axes: Any) -> jax.Array:
+        """loss(params, tokens, **axes): the final pre-training loss in nats per token."""
 
     def __call__(self, params: Number, tokens: Number, **axes: Number) -> jax.Array:
         """The same as `loss`: a law is a function."""
         return self.loss(params, tokens, **axes)
 
-    def loss_at_log(self, log_params: Number, log_tokens: Number, **axes: Number) -> jax.Array:
-        """Return the loss from log N and log D."""
+    def loss_at_log(self, *args: Any, **axes: Any) -> jax.Array:
+        """loss_at_log(log_params, log_tokens, **axes): the loss from log N and log D."""
+        log_params, log_tokens = args
         return self.loss(jnp.exp(log_params), jnp.exp(log_tokens), **axes)
 
-    def falls_until(self, params: Number, **axes: Number) -> Number:
-        """Return the tokens up to which the loss falls: infinite unless a law says less."""
+    def falls_until(self, *args: Any, **axes: Any) -> Number:
+        """falls_until(params, **axes): the tokens up to which the loss falls, unless a law
+        says less infinitely many.
+        """
         return jnp.inf
 
-    def as_power_sum(self, **axes: Number) -> "PowerSum | None":
-        """Return the `PowerSum` that the law is at these axes, or None: it is none."""
+    def as_power_sum(self, *args: Any, **axes: Any) -> "PowerSum | None":
+        """as_power_sum(**axes): the `PowerSum` that the law is at these axes; None where it
+        is not one.
+        """
         return None
 
-    def log_params_for(
-        self, loss: Number, log_tokens: Number, **axes: Number
-    ) -> jax.Array | None:
-        """Return log N that reaches a loss, NaN where none does; None without closed form."""
+    def log_params_for(self, *args: Any, **axes: Any) -> jax.Array | None:
+        """log_params_for(loss, log_tokens, **axes): log N that reaches a loss, NaN where none
+        does; None where the law has no closed form.
+        """
         return None
 
-    def log_tokens_for(
-        self, loss: Number, log_params: Number, **axes: Number
-    ) -> jax.Array | None:
-        """Return log D that reaches a loss, NaN where none does; None without closed form."""
+    def log_tokens_for(self, *args: Any, **axes: Any) -> jax.Array | None:
+        """log_tokens_for(loss, log_params, **axes): log D that reaches a loss, NaN where none
+        does; None where the law has no closed form.
+        """
         return None
 
     def params_for(self, loss: Number, tokens: Number, **axes: Number) -> jax.Array:
@@ -82,7 +88,8 @@ class Law(Record, abc.ABC):
         log_params = self.log_params_for(loss, jnp.log(tokens), **axes)
         if log_params is None:
             log_params = increasing_root(
-                lambda n: loss - self.loss_at_log(n, jnp.log(tokens), **axes), *_LOG_PARAMS
+                lambda n: jnp.asarray(loss - self.loss_at_log(n, jnp.log(tokens), **axes)),
+                *_LOG_PARAMS,
             )
         return jnp.exp(log_params)
 
@@ -96,7 +103,7 @@ class Law(Record, abc.ABC):
         if log_tokens is None:
             last = jnp.minimum(jnp.log(self.falls_until(params, **axes)), _LOG_TOKENS[1])
             log_tokens = increasing_root(
-                lambda d: loss - self.loss_at_log(jnp.log(params), d, **axes),
+                lambda d: jnp.asarray(loss - self.loss_at_log(jnp.log(params), d, **axes)),
                 _LOG_TOKENS[0],
                 last,
             )
@@ -160,28 +167,26 @@ class PowerSum(Law):
     def loss_at(self, log_excess: Number) -> jax.Array:
         """Return the loss of an excess: the inverse of `log_excess`."""
 
-    def loss(self, params: Number, tokens: Number) -> jax.Array:  # pyright: ignore
+    def loss(self, params: Number, tokens: Number) -> jax.Array:
         """Return the loss (nats/token) of N parameters trained on D tokens."""
         params, tokens = as_floats(params=params, tokens=tokens)
         return self.loss_at_log(jnp.log(params), jnp.log(tokens))
 
-    def loss_at_log(  # pyright: ignore[reportIncompatibleMethodOverride]
-        self, log_params: Number, log_tokens: Number
-    ) -> jax.Array:
+    def loss_at_log(self, log_params: Number, log_tokens: Number) -> jax.Array:
         """Return the loss from log N and log D."""
         t = self.terms()
         size = log_power(t.log_a, t.alpha, log_params)
         return self.loss_at(jnp.logaddexp(size, log_power(t.log_b, t.beta, log_tokens)))
 
-    def as_power_sum(self) -> "PowerSum":  # pyright: ignore
+    def as_power_sum(self) -> "PowerSum":
         """Return the law itself."""
         return self
 
-    def log_params_for(self, loss: Number, log_tokens: Number) -> jax.Array:  # pyright: ignore
+    def log_params_for(self, loss: Number, log_tokens: Number) -> jax.Array:
         """Return log N = log(A / (excess - B / D^beta)) / alpha."""
         return log_params_for(self.terms(), self.log_excess(loss), log_tokens)
 
-    def log_tokens_for(self, loss: Number, log_params: Number) -> jax.Array:  # pyright: ignore
+    def log_tokens_for(self, loss: Number, log_params: Number) -> jax.Array:
         """Return log D = log(B / (excess - A / N^alpha)) / beta."""
         return log_tokens_for(self.terms(), self.log_excess(loss), log_params)
 
@@ -264,7 +269,7 @@ def log_params_for(t: Terms, log_excess: Number, log_tokens: Number) -> jax.Arra
 
 
 def _log_difference(log_whole: Number, log_part: Number) -> jax.Array:
-    return log_whole + jnp.log1p(-jnp.exp(log_part - log_whole))
+    return jnp.asarray(log_whole + jnp.log1p(-jnp.exp(log_part - log_whole)))
 
 
 class Chinchilla(PowerSum):

@@ -29,15 +29,13 @@ class Repeated(Law):
     R_D: Positive
     R_N: Positive
 
-    def loss(  # pyright: ignore[reportIncompatibleMethodOverride]
-        self, params: Number, tokens: Number, *, unique_tokens: Number
-    ) -> jax.Array:
+    def loss(self, params: Number, tokens: Number, *, unique_tokens: Number) -> jax.Array:
         """Return the loss of N parameters trained on D tokens, U of them distinct."""
         given = as_floats(params=params, tokens=tokens, unique_tokens=unique_tokens)
         n, d, u = map(jnp.log, given)
         return self.loss_at_log(n, d, unique_tokens=jnp.exp(u))
 
-    def loss_at_log(  # pyright: ignore[reportIncompatibleMethodOverride]
+    def loss_at_log(
         self, log_params: Number, log_tokens: Number, *, unique_tokens: Number
     ) -> jax.Array:
         """Return the loss from log N and log D."""
@@ -46,7 +44,7 @@ class Repeated(Law):
             _worth(log_params, size, self.R_N), _worth(log_tokens, fresh, self.R_D)
         )
 
-    def log_params_for(  # pyright: ignore[reportIncompatibleMethodOverride]
+    def log_params_for(
         self, loss: Number, log_tokens: Number, *, unique_tokens: Number
     ) -> jax.Array:
         """Return log N that reaches a loss; NaN where the size is worth no more."""
@@ -54,7 +52,7 @@ class Repeated(Law):
         worth = self.base.log_params_for(loss, _worth(log_tokens, fresh, self.R_D))
         return _needed(worth, size, self.R_N)
 
-    def log_tokens_for(  # pyright: ignore[reportIncompatibleMethodOverride]
+    def log_tokens_for(
         self, loss: Number, log_params: Number, *, unique_tokens: Number
     ) -> jax.Array:
         """Return log D that reaches a loss; NaN where repeats are worth no more."""

@@ -39,7 +39,8 @@ class Valid(NamedTuple):
             for name, column in axes.items()
             if np.issubdtype(np.asarray(column).dtype, np.number)
         }
-        return cls(*map(_range, columns), numbers)
+        ranges = [_range(column) for column in columns]
+        return cls(ranges[0], ranges[1], ranges[2], ranges[3], numbers)
 
     def factors(self, params: float, tokens: float, **axes: float) -> dict[str, float]:
         """Return by what factor a point is beyond each range: above 1 beyond its upper end,
