@@ -59,9 +59,7 @@ class Law(Record, abc.ABC):
         return self.loss(jnp.exp(log_params), jnp.exp(log_tokens), **axes)
 
     def falls_until(self, *args: Any, **axes: Any) -> Number:
-        """falls_until(params, **axes): the tokens up to which the loss falls, unless a law
-        says less infinitely many.
-        """
+        """falls_until(params, **axes): the tokens up to which the loss falls, or infinity."""
         return jnp.inf
 
     def as_power_sum(self, *args: Any, **axes: Any) -> "PowerSum | None":
