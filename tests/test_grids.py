@@ -66,14 +66,90 @@ def test_every_value_is_where_its_coordinates_say():
 
 def test_sel_takes_the_nearest_point_and_refuses_what_is_outside():
     result = grid(lambda x, y: 10 * x + y, {"x": [1.0, 2.0, 4.0], "y": [0.0, 1.0]})
-    assert result.sel(x=2.9)["value"].tolist() == [20.0, 21.0]
+    assert result.sel(x=2.9)["value"].tolist() == [40.0, 41.0]  # 1.38 times, to 2.0 it is 1.45
     assert list(result.sel(x=2.9).axes) == ["y"]
+    assert result.sel(y=0.4)["value"].tolist() == [10.0, 20.0, 40.0]
     with pytest.raises(ValueError, match=r"x is 5, and the axis runs from 1 to 4"):
         result.sel(x=5)
     with pytest.raises(ValueError, match="no axis is called 'z'"):
         result.sel(z=1)
     with pytest.raises(KeyError, match="no value is called 'loss'"):
         result["loss"]
+    with pytest.raises(KeyError, match="x is an axis, in `axes`"):
+        result["x"]
+
+
+@pytest.mark.parametrize(
+    ("points", "wanted", "nearest"),
+    [
+        ("1:100:3:log", 5.0, 10.0),
+        ("1:100:3:log", 3.0, 1.0),
+        ("1e9:1e14:6:log", 4e12, 1e13),
+        ([1e9, 3e9, 1e10, 3e10], 1.8e9, 3e9),  # closer to 1e9 by difference
+        ("1:3:3", 1.45, 1.0),
+        ([1.0, 2.0], 1.45, 1.0),  # two points are no more one than the other
+        ([0.0, 1.0, 100.0], 60.0, 100.0),
+        ([-4.0, 4.0], -0.5, -4.0),
+        ([7.0], 7.0, 7.0),
+        ([100.0, 1.0, 10.0], 5.0, 10.0),
+        ([0.1, 0.3], 0.1, 0.1),  # 0.1 in 32 bits is a little more than 0.1
+    ],
+)
+def test_sel_is_nearest_on_the_scale_of_the_axis(points, wanted, nearest):
+    found = grid(lambda x: x, {"x": points}).sel(x=wanted)["value"]
+    assert found == approx(nearest, rel=1e-6)
+
+
+def test_a_value_with_the_name_of_an_axis_stands_beside_it():
+    """As README prints it: the axis is the target, the value what the plan reaches."""
+
+    def plan(loss, tokens):
+        demand = sj.Demand.of_tokens(tokens)
+        return sj.plan(sj.laws.HOFFMANN_2022, sj.Flops(), demand, loss=loss)
+
+    maps = grid(plan, {"loss": "1.6:3.0:8", "tokens": "1e9:1e14:3:log"})
+    assert {"value.loss", "value.tokens", "params", "baseline.loss"} <= set(maps.values)
+    missing = np.isnan(maps["value.loss"]).all(axis=1)
+    assert missing.tolist() == [True] + 7 * [False]  # E is 1.69
+    np.testing.assert_allclose(
+        maps["value.loss"][~missing, 0], maps.axes["loss"][~missing], rtol=1e-6
+    )
+    assert maps.units["value.loss"] == maps.units["loss"] == "nats/token"
+    assert maps.units["value.tokens"] == "tokens"
+    assert grid(lambda value: 2 * value, {"value": [1.0]}).values.keys() == {"value.value"}
+    pytest.importorskip("xarray", reason="the grid extra is not installed")
+    assert maps.to_xarray()["value.loss"].dims == ("loss", "tokens")
+
+
+def test_axes_of_any_name_reach_the_law_and_have_their_units():
+    law = sj.Repeated(base=sj.laws.HOFFMANN_2022, R_D=15.0, R_N=5.0)
+    result = grid(
+        lambda tokens, unique_tokens: law(1e9, tokens, unique_tokens=unique_tokens),
+        {"tokens": [1e11, 4e11], "unique_tokens": [5e10, 1e11, 1e12]},
+    )
+    assert result.units == {"tokens": "tokens", "unique_tokens": "tokens"}
+    assert result["value"][1, 0] == approx(law(1e9, 4e11, unique_tokens=5e10), rel=1e-5)
+    assert result["value"][0, 2] == approx(law.base(1e9, 1e11), rel=1e-5)
+    units = {
+        "max_params": "parameters",
+        "teacher_loss": "nats/token",
+        "serve_bits": "bits",
+        "batch_tokens": "tokens",
+        "learning_rate": "dimensionless",
+        "vocab_size": "tokens",
+        "samples": "samples/question",
+    }
+    named = grid(lambda **given: sum(given.values()), {name: [1.0] for name in units})
+    assert named.units == units
+
+
+def test_an_axis_may_be_a_list_of_records():
+    laws = [sj.laws.HOFFMANN_2022, sj.laws.BESIROGLU_2024]
+    result = grid(lambda law, params: law(params, 1e12), {"law": laws, "params": [1e9, 7e9]})
+    assert result.axes["law"].tolist() == [0, 1]
+    assert result["value"][1, 1] == approx(sj.laws.BESIROGLU_2024(7e9, 1e12), rel=1e-6)
+    with pytest.raises(ValueError, match="'law' lists records of several kinds"):
+        grid(lambda law: law(1e9, 1e12), {"law": [*laws, sj.laws.KAPLAN_2020]})
 
 
 def test_an_axis_may_be_stacked_records():
@@ -135,7 +211,10 @@ def test_one_program_whatever_the_number_of_chunks(monkeypatch):
         (lambda: grid(lambda x: x, {"x": np.ones((2, 2))}), "axis 'x' must be one array"),
         (lambda: grid(lambda x: {"a": jnp.ones(3) * x}, {"x": [1.0]}), r"a has shape \(3,\)"),
         (lambda: grid(lambda x: {}, {"x": [1.0]}), "f returns nothing"),
-        (lambda: grid(lambda x: {"x": x}, {"x": [1.0]}), "are both called 'x'"),
+        (
+            lambda: grid(lambda x: {"x": x, "value": {"x": x}}, {"x": [1.0]}),
+            "two values are called 'value.x'",
+        ),
         (lambda: grid(lambda x: x, {"x": "0:1:9999"}, memory=10_000), "raise it, return fewer"),
         (lambda: grid(lambda x: x, {"x": "0:1:999"}, memory=8_100), "memory is too small"),
     ],

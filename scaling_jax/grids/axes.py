@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from scaling_jax._numerics import as_floats
+from scaling_jax.laws.sourced import unwrapped
 
 
 def axis(text: str) -> np.ndarray:
@@ -63,8 +64,9 @@ class Axes(NamedTuple):
 def read_axes(axes: Mapping[str, Any]) -> Axes:
     """Return the axes as stacks of one floating dtype.
 
-    An axis is a range as `axis` reads it, an array [n], or a record (any pytree) whose leaves
-    are stacked [n]; the coordinates of the last are 0 … n - 1.
+    An axis is a range as `axis` reads it, an array [n] or a list of numbers, or records (any
+    pytree): a list of them, or one whose leaves are stacked [n]. The coordinates of records are
+    0 … n - 1. Arrays are read to the host, wherever they were sharded.
 
     Raises:
         ValueError: no axes, or one that is not a stack of one length.
@@ -72,7 +74,7 @@ def read_axes(axes: Mapping[str, Any]) -> Axes:
     if not axes:
         raise ValueError("grid needs at least one axis")
     given = {
-        name: axis(each) if isinstance(each, str) else _listed(each)
+        name: axis(each) if isinstance(each, str) else _stacked(name, each)
         for name, each in axes.items()
     }
     (points,) = as_floats(axes=given)
@@ -91,6 +93,13 @@ def read_axes(axes: Mapping[str, Any]) -> Axes:
     return Axes(points, coordinates)
 
 
-def _listed(each: Any) -> Any:
-    """Return a list or tuple of numbers as the array that it means."""
-    return np.asarray(each) if isinstance(each, list | tuple) else each
+def _stacked(name: str, each: Any) -> Any:
+    """Return an axis as one pytree of stacks: a list is put together, element by element."""
+    if not isinstance(each, list | tuple) or hasattr(each, "_fields"):
+        return jax.tree.map(np.asarray, unwrapped(each))
+    elements = [unwrapped(element) for element in each]
+    if len({jax.tree.structure(element) for element in elements}) > 1:
+        raise ValueError(f"axis {name!r} lists records of several kinds; they must be of one")
+    if not elements or jax.tree_util.all_leaves(elements):
+        return np.asarray(elements)
+    return jax.tree.map(lambda *leaves: np.stack([np.asarray(x) for x in leaves]), *elements)

@@ -37,18 +37,24 @@ def grid(
         f: takes one scalar (or record of scalars) per axis, by the axis's name, and returns
             a scalar, or a record, dict or other pytree of scalars. It must work inside
             `jax.jit`; `plan` with a status in place of an exception does.
-        axes: name -> array [n], a range as `axis` reads it, or a record stacked [n].
+        axes: name -> array [n], a range as `axis` reads it, a list of numbers or of records
+            (laws, say), or a record stacked [n].
         units: axis or value -> the unit that labels it; names of the vocabulary, such as
             loss or total_flops, have theirs without.
         memory: the bytes that chunks and, without `out`, the result may take.
-        mesh: devices of this process that share each chunk.
+        mesh: devices of this process that share each chunk; its axes may be of any type. (On
+            several virtual devices of one CPU jaxlib 0.10 hangs in batches of
+            `jnp.linalg.solve` and its like; `plan` does without.)
         out: a folder to stream the values into, as a Zarr store that xarray opens. A call
             that was killed goes on where it was when it is repeated. Where JAX runs in
             several processes they share the work, on a file system that all of them see.
         progress: called as progress(points done, points in all) after every chunk.
 
     Returns:
-        A `Grid`; its values are NumPy arrays or, with `out`, Zarr arrays on disk.
+        A `Grid`; its values are NumPy arrays or, with `out`, Zarr arrays on disk. They are
+        called by dotted paths into what f returns, a bare scalar `value`; what has the name
+        of an axis too comes after `value.`, so that the `loss` of a plan, NaN where there is
+        none, stands beside the axis `loss` as `value.loss`.
 
     Raises:
         ValueError: an axis, f or a unit is not as described, the result needs more than

@@ -37,23 +37,25 @@ class Program(NamedTuple):
 def layout(f: Callable[..., Any], axes: Axes) -> dict[str, np.dtype]:
     """Return the name and the dtype of every value that f returns.
 
-    Names are dotted paths into what f returns; a bare scalar is called `value`.
+    Names are dotted paths into what f returns; a bare scalar is called `value`, and so is what
+    has the name of an axis: the `loss` of a plan beside an axis `loss` is `value.loss`.
 
     Raises:
-        ValueError: f returns something that is no scalar, or is called like an axis; the
+        ValueError: f returns something that is not a scalar, or two values of one name; the
             sentence names it.
     """
     one = jax.tree.map(lambda stack: stack[0], axes.points)
-    leaves = jax.tree.leaves_with_path(jax.eval_shape(lambda: f(**one)))
-    for path, leaf in leaves:
-        if leaf.shape:
-            raise ValueError(f"{_name(path)} has shape {leaf.shape}; f must return scalars")
-    for name in axes.points:
-        if any(_name(path) == name for path, _ in leaves):
-            raise ValueError(f"an axis and a value are both called {name!r}; rename one")
+    leaves = _named(jax.eval_shape(lambda: f(**one)), axes)
     if not leaves:
         raise ValueError("f returns nothing; it must return a scalar or a record of scalars")
-    return {_name(path): np.dtype(leaf.dtype) for path, leaf in leaves}
+    found = {}
+    for name, leaf in leaves:
+        if leaf.shape:
+            raise ValueError(f"{name} has shape {leaf.shape}; f must return scalars")
+        if name in found:
+            raise ValueError(f"two values are called {name!r}; rename one")
+        found[name] = np.dtype(leaf.dtype)
+    return found
 
 
 def compiled(f: Callable[..., Any], axes: Axes, mesh: Mesh | None, room: int) -> Program:
@@ -127,8 +129,7 @@ def _chunk(f: Callable[..., Any], axes: Axes) -> Callable[..., dict[str, jax.Arr
     lengths = list(zip(axes.coordinates, axes.shape, strict=True))
 
     def values(points: dict[str, Any]) -> dict[str, jax.Array]:
-        leaves = jax.tree.leaves_with_path(f(**points))
-        return {_name(path): jnp.asarray(leaf) for path, leaf in leaves}
+        return {name: jnp.asarray(leaf) for name, leaf in _named(f(**points), axes)}
 
     def chunk(
         points: dict[str, Any], start: jax.Array, steps: jax.Array
@@ -144,5 +145,10 @@ def _chunk(f: Callable[..., Any], axes: Axes) -> Callable[..., dict[str, jax.Arr
     return chunk
 
 
-def _name(path: Any) -> str:
-    return jax.tree_util.keystr(path, simple=True, separator=".") or "value"
+def _named(tree: Any, axes: Axes) -> list[tuple[str, Any]]:
+    """Return (name, leaf) of each leaf; no name is that of an axis, which labels it."""
+    leaves = jax.tree.leaves_with_path(tree)
+    paths = [(jax.tree_util.keystr(p, simple=True, separator="."), leaf) for p, leaf in leaves]
+    named = [(path or "value", leaf) for path, leaf in paths]
+    taken = axes.coordinates
+    return [(f"value.{name}" if name in taken else name, leaf) for name, leaf in named]

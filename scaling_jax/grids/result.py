@@ -35,14 +35,26 @@ class Grid:
     def __getitem__(self, name: str) -> Any:
         """Return one of the values."""
         if name not in self.values:
-            raise KeyError(f"no value is called {name!r}; there are {', '.join(self.values)}")
+            labels = f"; {name} is an axis, in `axes`" if name in self.axes else ""
+            raise KeyError(
+                f"no value is called {name!r}; there are {', '.join(self.values)}{labels}"
+            )
         return self.values[name]
 
     def sel(self, **coordinates: float) -> "Grid":
         """Return the values at the points of the named axes that are nearest; those axes go.
 
+        Nearest is the least ratio on an axis whose points are more evenly spaced in their
+        logarithms, as those of `1:100:3:log` are, and the least difference on any other.
+
         Raises:
             ValueError: no such axis, or a coordinate beyond its ends.
+
+        Example:
+            >>> import scaling_jax as sj
+            >>> values = sj.grid(lambda x: x, {"x": "1:100:3:log"})
+            >>> values.sel(x=5.0)["value"].item()  # 2 times from 10, 5 times from 1
+            10.0
         """
         index: list[Any] = [slice(None)] * len(self.axes)
         for name, wanted in coordinates.items():
@@ -50,13 +62,7 @@ class Grid:
                 raise ValueError(
                     f"no axis is called {name!r}; there are {', '.join(self.axes)}"
                 )
-            points = self.axes[name]
-            if not points.min() <= wanted <= points.max():
-                raise ValueError(
-                    f"{name} is {wanted:g}, and the axis runs from {points.min():g} to "
-                    f"{points.max():g}"
-                )
-            index[list(self.axes).index(name)] = int(np.argmin(np.abs(points - wanted)))
+            index[list(self.axes).index(name)] = _nearest(name, self.axes[name], wanted)
         left = {name: each for name, each in self.axes.items() if name not in coordinates}
         values = {name: each[tuple(index)] for name, each in self.values.items()}
         return Grid(axes=left, values=values, units=self.units)
@@ -134,3 +140,22 @@ class Grid:
         for name, each in self.values.items():
             named[name] = np.asarray(each[start:stop] if self.axes else each)
         return {name: np.ravel(column) for name, column in named.items()}
+
+
+def _nearest(name: str, points: np.ndarray, wanted: float) -> int:
+    low, high = points.min(), points.max()
+    # What was asked for may have been rounded to the dtype of the axis.
+    slack = 4 * np.finfo(np.result_type(points, np.float32)).eps
+    if not low - slack * abs(low) <= wanted <= high + slack * abs(high):
+        raise ValueError(f"{name} is {wanted:g}, and the axis runs from {low:g} to {high:g}")
+    if _is_logarithmic(points):
+        return int(np.argmin(np.abs(np.log(points) - np.log(wanted))))
+    return int(np.argmin(np.abs(points - wanted)))
+
+
+def _is_logarithmic(points: np.ndarray) -> bool:
+    """Return whether the steps between the points vary less as ratios than as differences."""
+    if not 0 < points.min() < points.max():
+        return False
+    steps, ratios = (np.diff(np.sort(x)) for x in (points, np.log(points)))
+    return bool(np.ptp(ratios) / ratios.mean() < np.ptp(steps) / steps.mean())

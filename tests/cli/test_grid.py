@@ -117,7 +117,6 @@ BAD_USAGE = [
     (f"{AXES} --value prams", "--value is 'prams'"),
     (f"{AXES} --value total_dollars", "--value is 'total_dollars'"),
     (AXES, "needs at least one --value"),
-    (f"{AXES} --value loss", "both called 'loss'"),
     (f"{AXES} --value params --loss 2", "loss is given as an axis and as an option"),
     (f"{AXES} --value params --requests 2", "two ways to give the demand"),
     ("--axis loss=2:3:4 --value params", "grid needs the demand"),
