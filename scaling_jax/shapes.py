@@ -6,9 +6,16 @@ floats and arrays (continuous, to differentiate or to vmap).
 
 import dataclasses
 import math
-from typing import Any, NamedTuple
+import operator
+from collections.abc import Iterator
+from typing import Annotated, Any
 
-from scaling_jax._pytree import Number, Record
+import numpy as np
+
+from scaling_jax._pytree import POSITIVE, Number, Record, fields_with_domain
+
+# Of a model to build an integer; to differentiate, any positive number or array of them.
+Count = Annotated[Any, POSITIVE]
 
 _STATIC: Any = {"static": True}
 
@@ -33,12 +40,12 @@ class TransformerShape(Record):
         (151407360, 74337024)
     """
 
-    d_model: Any
-    layers: Any
-    heads: Any
-    kv_heads: Any
-    d_ff: Any
-    vocab_size: Any
+    d_model: Count
+    layers: Count
+    heads: Count
+    kv_heads: Count
+    d_ff: Count
+    vocab_size: Count
     tied: bool = dataclasses.field(default=True, metadata=_STATIC)
     gated: bool = dataclasses.field(default=False, metadata=_STATIC)
 
@@ -123,10 +130,9 @@ class TransformerShape(Record):
             ValueError: a number is not a positive integer, or the heads do not divide; the
                 sentence says which.
         """
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if field.type is Any and (not isinstance(value, int) or value < 1):
-                raise ValueError(f"{field.name} is {value!r}; it must be a positive integer")
+        for name, value, _ in fields_with_domain(self, ""):
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(f"{name} is {value!r}; it must be a positive integer")
         for whole, part in (("d_model", "heads"), ("heads", "kv_heads")):
             if getattr(self, whole) % getattr(self, part):
                 raise ValueError(
@@ -136,13 +142,8 @@ class TransformerShape(Record):
         return self
 
 
-class _Candidate(NamedTuple):
-    distance: float
-    shape: TransformerShape
-
-
 def shape_for(
-    params: float,
+    params: Number,
     *,
     vocab_size: int = 100_352,
     multiple: int = 64,
@@ -181,49 +182,76 @@ def shape_for(
         >>> shape.d_model, shape.layers, shape.heads, shape.kv_heads, shape.params
         (2560, 33, 20, 5, 2527895040)
     """
-    for name, value in (("params", params), ("d_model_per_layer", d_model_per_layer)):
-        if not 0 < value < math.inf:
-            raise ValueError(f"{name} is {value}; it must be a positive number")
-    for name, value in (
-        ("vocab_size", vocab_size),
-        ("multiple", multiple),
-        ("head_dim", 1 if head_dim is None else head_dim),
-        ("query_heads_per_kv_head", query_heads_per_kv_head),
-    ):
-        if not isinstance(value, int) or value < 1:
-            raise ValueError(f"{name} is {value!r}; it must be a positive integer")
-    best: _Candidate | None = None
+    wanted = _positive("params", params)
+    proportion = _positive("d_model_per_layer", d_model_per_layer)
+    vocab_size, multiple = _whole("vocab_size", vocab_size), _whole("multiple", multiple)
+    per_kv_head = _whole("query_heads_per_kv_head", query_heads_per_kv_head)
+    if head_dim is not None:
+        head_dim = _whole("head_dim", head_dim)
+
+    def distance(shape: TransformerShape) -> float:
+        slimness = math.log(shape.d_model / shape.layers / proportion)
+        return abs(math.log(shape.params / wanted)) + abs(slimness) / 10
+
     # At most sixteen times the preferred width per layer, and what the embedding leaves.
-    widest = min((1.6 * d_model_per_layer * params) ** (1 / 3), params / vocab_size)
-    for width in range(multiple, int(widest) + multiple + 1, multiple):
-        if head_dim is not None and width % head_dim:
-            continue
-        per_head = head_dim or (128 if width >= 1024 and width % 128 == 0 else 64)
-        heads = max(width // per_head, 1)
-        if width % heads:
-            continue
-        kv_heads = max(heads // query_heads_per_kv_head, 1)
-        if heads % kv_heads:
-            continue
-        d_ff = multiple * round(width * (8 / 3 if gated else 4) / multiple)
-        one = TransformerShape(
-            d_model=width, layers=1, heads=heads, kv_heads=kv_heads, d_ff=d_ff,
-            vocab_size=vocab_size, tied=tied, gated=gated,
-        )  # fmt: skip
-        per_layer = one.matmul_params_per_layer + 2 * width
-        exact = (params - one.embedding_params - width) / per_layer
-        for layers in {max(math.floor(exact), 1), max(math.ceil(exact), 1)}:
-            shape = dataclasses.replace(one, layers=layers)
-            proportion = math.log(width / layers / d_model_per_layer)
-            distance = abs(math.log(shape.params / params)) + abs(proportion) / 10
-            if best is None or distance < best.distance:
-                best = _Candidate(distance, shape)
-    if best is None or not 0.5 < best.shape.params / params < 2:
+    widest = min((1.6 * proportion * wanted) ** (1 / 3), wanted / vocab_size)
+    layers = [
+        _one_layer(width, vocab_size, multiple, head_dim, per_kv_head, tied, gated)
+        for width in range(multiple, int(widest) + multiple + 1, multiple)
+    ]
+    shapes = [shape for one in layers if one for shape in _stacked(one, wanted)]
+    best = min(shapes, key=distance, default=None)
+    if best is None or not 0.5 < best.params / wanted < 2:
         narrowest = multiple if head_dim is None else math.lcm(multiple, head_dim)
         others = "`multiple`" if head_dim is None else "`multiple` or `head_dim`"
         raise ValueError(
-            f"params is {params:.4g}; with a vocabulary of {vocab_size:,} and widths of "
+            f"params is {wanted:.4g}; with a vocabulary of {vocab_size:,} and widths of "
             f"{narrowest} the embedding alone takes {narrowest * vocab_size:,}; take a smaller "
             f"vocabulary or a smaller {others}"
         )
-    return best.shape
+    return best
+
+
+def _one_layer(
+    width: int, vocab_size: int, multiple: int, head_dim: int | None, per_kv_head: int,
+    tied: bool, gated: bool,
+) -> TransformerShape | None:  # fmt: skip
+    """Return the shape of one layer of a width, or None where its heads do not divide it."""
+    if head_dim is not None and width % head_dim:
+        return None
+    per_head = head_dim or (128 if width >= 1024 and width % 128 == 0 else 64)
+    heads = max(width // per_head, 1)
+    kv_heads = max(heads // per_kv_head, 1)
+    if width % heads or heads % kv_heads:
+        return None
+    return TransformerShape(
+        d_model=width, layers=1, heads=heads, kv_heads=kv_heads,
+        d_ff=multiple * round(width * (8 / 3 if gated else 4) / multiple),
+        vocab_size=vocab_size, tied=tied, gated=gated,
+    )  # fmt: skip
+
+
+def _stacked(one: TransformerShape, wanted: float) -> Iterator[TransformerShape]:
+    """Yield the shapes of so many such layers that their counts are next to the wanted."""
+    per_layer = one.matmul_params_per_layer + 2 * one.d_model
+    exact = (wanted - one.embedding_params - one.d_model) / per_layer
+    for layers in {max(math.floor(exact), 1), max(math.ceil(exact), 1)}:
+        yield dataclasses.replace(one, layers=layers)
+
+
+def _positive(name: str, value: Number) -> float:
+    """Return a single positive number, of whatever kind, as Python's: exact beside integers."""
+    number = float(value) if np.ndim(value) == 0 else math.nan
+    if not 0 < number < math.inf:
+        raise ValueError(f"{name} is {value}; it must be a positive number")
+    return number
+
+
+def _whole(name: str, value: int) -> int:
+    try:
+        whole = operator.index(value)
+    except TypeError:
+        whole = 0
+    if whole < 1:
+        raise ValueError(f"{name} is {value!r}; it must be a positive integer")
+    return whole

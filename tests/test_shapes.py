@@ -4,6 +4,7 @@ import hypothesis
 import hypothesis.strategies as st
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from scaling_jax.shapes import TransformerShape, shape_for
@@ -86,6 +87,18 @@ def test_a_shape_for_each_of_the_paper_is_close():
     for *like, _ in TABLE_4.values():
         wanted = sardana(*like).params
         assert shape_for(wanted).params == approx(wanted, rel=0.03)
+
+
+def test_the_size_may_be_a_number_of_any_kind():
+    """The size of a plan is an array, in 32-bit of a number that no int32 holds."""
+    wanted = shape_for(24_180_000_000)
+    for kind in (np.float32, np.float64, jnp.float32, jnp.asarray):
+        assert vars(shape_for(kind(2.418e10))) == vars(wanted)
+    assert vars(shape_for(1e7, vocab_size=np.int64(256))) == vars(
+        shape_for(1e7, vocab_size=256)
+    )
+    with pytest.raises(ValueError, match=r"params is .*; it must be a positive number"):
+        shape_for(jnp.array([1e9, 2e9]))
 
 
 def test_a_head_size_that_is_given_is_kept():
