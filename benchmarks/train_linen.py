@@ -74,7 +74,7 @@ def contender(
     rate = optax.warmup_cosine_decay_schedule(
         0.0, schedule.peak, schedule.warmup_steps, schedule.steps, 0.1 * schedule.peak
     )
-    lion = optax.lion(rate, b1=recipe.b1, b2=recipe.b2, weight_decay=recipe.weight_decay)
+    lion = recipe.factory(rate, **recipe.settings)
     optimizer = optax.chain(optax.clip_by_global_norm(recipe.clip), lion)
     state = optimizer.init(weights)
 

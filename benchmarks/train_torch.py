@@ -78,17 +78,17 @@ class Lion:
     """Chen et al., arXiv 2302.06675, over all parameters at once."""
 
     def __init__(self, params: list[Any], recipe: Recipe) -> None:
-        self.params, self.recipe = params, recipe
+        self.params, self.settings = params, recipe.settings
         self.moments = [torch.zeros_like(each) for each in params]
 
     @torch.no_grad()
     def step(self, rate: float) -> None:
-        grads, recipe = [each.grad for each in self.params], self.recipe
-        update = torch._foreach_lerp(grads, self.moments, recipe.b1)
+        grads, settings = [each.grad for each in self.params], self.settings
+        update = torch._foreach_lerp(grads, self.moments, settings["b1"])
         torch._foreach_sign_(update)
-        torch._foreach_mul_(self.params, 1 - rate * recipe.weight_decay)
+        torch._foreach_mul_(self.params, 1 - rate * settings["weight_decay"])
         torch._foreach_add_(self.params, update, alpha=-rate)
-        torch._foreach_lerp_(self.moments, grads, 1 - recipe.b2)
+        torch._foreach_lerp_(self.moments, grads, 1 - settings["b2"])
 
 
 def contender(

@@ -13,12 +13,12 @@ from scaling_jax.training.estimate import estimate as estimate
 from scaling_jax.training.model import ModelOptions as ModelOptions
 from scaling_jax.training.recipe import RECIPES as RECIPES
 from scaling_jax.training.recipe import Recipe as Recipe
-from scaling_jax.training.recipes import SWEEPS as SWEEPS
-from scaling_jax.training.recipes import PlannedRun as PlannedRun
-from scaling_jax.training.recipes import SweepRecipe as SweepRecipe
-from scaling_jax.training.record import RunRecord as RunRecord
+from scaling_jax.training.run_record import RunRecord as RunRecord
 from scaling_jax.training.sweep import recipe_of as recipe_of
 from scaling_jax.training.sweep import status as status
 from scaling_jax.training.sweep import sweep as sweep
+from scaling_jax.training.sweep_recipes import SWEEPS as SWEEPS
+from scaling_jax.training.sweep_recipes import PlannedRun as PlannedRun
+from scaling_jax.training.sweep_recipes import SweepRecipe as SweepRecipe
 from scaling_jax.training.trainer import Progress as Progress
 from scaling_jax.training.trainer import train as train

@@ -3,8 +3,9 @@
 import dataclasses
 import math
 import operator
-from typing import Any
+from typing import Any, NamedTuple
 
+from scaling_jax.laws import TRAIN_FLOPS_PER_PARAM_TOKEN
 from scaling_jax.shapes import TransformerShape
 from scaling_jax.training.model import ModelOptions
 from scaling_jax.training.recipe import SARDANA, Recipe, Schedule
@@ -14,6 +15,17 @@ _TOKENS_PER_CALL = 2**14
 _MAX_STEPS_PER_CALL = 128
 
 DEFAULT_OPTIONS = ModelOptions()
+
+
+class Work(NamedTuple):
+    """What so many steps of a run are: the tokens that they see, and their FLOPs.
+
+    `train_flops` are 6 N D, `exact_train_flops` those of `TransformerShape.train_flops`.
+    """
+
+    tokens: int
+    train_flops: float
+    exact_train_flops: float
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -82,6 +94,17 @@ class RunConfig:
         return max(1, round(self.tokens / self.step_tokens))
 
     @property
+    def flops_per_token(self) -> float:
+        """FLOPs of training per token, attention in full: no kernel here skips a mask."""
+        return float(self.shape.train_flops(self.length, causal=False))
+
+    def work(self, steps: int | None = None) -> Work:
+        """Return what so many steps are, or all of the run."""
+        tokens = (self.steps if steps is None else steps) * self.step_tokens
+        simple = TRAIN_FLOPS_PER_PARAM_TOKEN * self.shape.params * tokens
+        return Work(tokens, simple, self.flops_per_token * tokens)
+
+    @property
     def schedule(self) -> Schedule:
         """The learning rates of the run."""
         return self.recipe.schedule(self.shape, self.steps, self.step_tokens)
@@ -93,7 +116,31 @@ class RunConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the run as plain nested values."""
-        return dataclasses.asdict(self)
+        plain = dataclasses.asdict(self)
+        plain["recipe"]["optimizer"] = self.recipe.optimizer_name
+        return plain
+
+
+def with_defaults(saved: dict[str, Any], like: Any) -> dict[str, Any]:
+    """Return what was saved of a dataclass with the fields that it lacks at their defaults.
+
+    It lacks those that are younger than it. `like` is an instance, whose fields may be
+    dataclasses too.
+    """
+    filled = dict(saved)
+    for field in dataclasses.fields(like):
+        value = filled.get(field.name)
+        if field.name not in filled and field.default is not dataclasses.MISSING:
+            filled[field.name] = _as_plain(field.default)
+        elif isinstance(value, dict) and dataclasses.is_dataclass(getattr(like, field.name)):
+            filled[field.name] = with_defaults(value, getattr(like, field.name))
+    return filled
+
+
+def _as_plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.asdict(value)
+    return value
 
 
 def difference(one: Any, other: Any, path: str = "") -> str | None:

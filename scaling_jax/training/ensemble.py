@@ -16,7 +16,7 @@ from scaling_jax.training.heldout import heldout_loss, window_losses
 from scaling_jax.training.loading import Batches, batches
 from scaling_jax.training.model import graph_of
 from scaling_jax.training.recipe import Schedule
-from scaling_jax.training.record import RunRecord, facts
+from scaling_jax.training.run_record import RunRecord, facts
 from scaling_jax.training.step import State, advance, initial_state, smoothed
 
 

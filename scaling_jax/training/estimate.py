@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import jax
 
-from scaling_jax.hardware import CHIPS
+from scaling_jax import hardware
 from scaling_jax.training.config import RunConfig
 from scaling_jax.training.peak import matmul_peak
 
@@ -35,6 +35,8 @@ class Machine(NamedTuple):
     ) -> "Machine":
         """Return so many chips of the catalogue, or this process's devices when chip is None.
 
+        A chip's name may be in upper or lower case, as everywhere.
+
         Raises:
             ValueError: no such chip, no such number of them, no such price, or the chip has no
                 peak in that dtype or no price.
@@ -46,10 +48,9 @@ class Machine(NamedTuple):
         if chip is None:
             devices = jax.device_count()
             return cls(matmul_peak(dtype) * devices, None if price is None else price * devices)
-        if chip not in CHIPS:
-            raise ValueError(f"chip is {chip!r}; the catalogue has {', '.join(CHIPS)}")
-        peak = CHIPS[chip].peak(_CATALOGUE_DTYPES.get(dtype, dtype))
-        return cls(peak * chips, float(CHIPS[chip].price(price)) * chips)
+        each = hardware.chip(chip)
+        peak = each.peak(_CATALOGUE_DTYPES.get(dtype, dtype))
+        return cls(peak * chips, float(each.price(price)) * chips)
 
 
 def estimate(config: RunConfig, machine: Machine, mfu: float) -> Estimate:
@@ -57,15 +58,12 @@ def estimate(config: RunConfig, machine: Machine, mfu: float) -> Estimate:
 
     hours = exact FLOPs / (MFU · peak),  dollars = hours · price of all chips
     """
-    tokens = config.steps * config.step_tokens
-    flops = float(config.shape.train_flops(config.length, causal=False)) * tokens
-    hours = flops / (mfu * machine.peak) / 3600
+    work = config.work()
+    hours = work.exact_train_flops / (mfu * machine.peak) / 3600
     price = machine.dollars_per_hour
     return Estimate(
         params=config.shape.params,
-        tokens=tokens,
-        train_flops=6.0 * config.shape.params * tokens,
-        exact_train_flops=flops,
+        **work._asdict(),
         hours=hours,
         dollars=None if price is None else hours * price,
     )

@@ -4,11 +4,14 @@ import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from scaling_jax._files import lock, write_whole
-from scaling_jax.training.config import RunConfig, difference
+from scaling_jax.training.config import RunConfig, difference, with_defaults
 from scaling_jax.training.corpus import Corpus
 from scaling_jax.training.processes import BusyError, is_lead, together
+
+_NAME = "run.json"
 
 
 @contextlib.contextmanager
@@ -27,8 +30,8 @@ def locked(folder: Path, *, wait: bool = False) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def held(out: Path, config: RunConfig, corpus: Corpus) -> Iterator[None]:
-    """Hold the folder for this run: the lead does, and all processes go on or none."""
+def claimed(out: Path, config: RunConfig, corpus: Corpus) -> Iterator[None]:
+    """Lock the folder, as this run's: the lead does, and all processes go on or none."""
     with contextlib.ExitStack() as stack:
         with together():
             if is_lead():
@@ -40,19 +43,33 @@ def held(out: Path, config: RunConfig, corpus: Corpus) -> Iterator[None]:
 
 def claim(out: Path, config: RunConfig, corpus: Corpus) -> None:
     """Make the folder this run's, or refuse one that is another's."""
-    mine = json.loads(json.dumps(config.to_dict() | {"corpus": corpus.fingerprint}))
-    path = out / "run.json"
+    if (out / _NAME).exists():
+        check_claim(out, config, corpus)
+    else:
+        write_whole(out / _NAME, json.dumps(_plain(config, corpus), indent=2) + "\n")
+
+
+def check_claim(out: Path, config: RunConfig, corpus: Corpus) -> None:
+    """Refuse a folder that is another run's.
+
+    A folder of an older version has no word for what is younger: there it had the default.
+    """
+    path = out / _NAME
     if not path.exists():
-        write_whole(path, json.dumps(mine, indent=2) + "\n")
         return
     try:
-        claimed = json.loads(path.read_text("utf-8"))
+        saved = json.loads(path.read_text("utf-8"))
     except ValueError:
-        claimed = None
-    if not isinstance(claimed, dict):
+        saved = None
+    if not isinstance(saved, dict):
         raise ValueError(
             f"{path} is not the configuration of a run; give another folder, or remove the "
             f"file if this run is the folder's"
         )
-    if found := difference(mine, claimed):
+    if found := difference(_plain(config, corpus), with_defaults(saved, config)):
         raise ValueError(f"{out} holds another run: {found}; give another folder")
+
+
+def _plain(config: RunConfig, corpus: Corpus) -> dict[str, Any]:
+    """Return what is compared, as JSON gives it back."""
+    return json.loads(json.dumps(config.to_dict() | {"corpus": corpus.fingerprint}))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,11 @@ from scaling_jax._json import strict
 
 
 class MetricsFile:
-    """An append-only file of JSON lines, each with the step that it ends at."""
+    """An append-only file of JSON lines, each with the step that it ends at.
+
+    It is also the clock of the run: `seconds` goes on, over all sittings, where the last line
+    that was kept stood.
+    """
 
     def __init__(self, path: Path, *, after: int) -> None:
         """Open the file and drop what lies behind a step: a resumed run writes it again."""
@@ -19,12 +24,20 @@ class MetricsFile:
         if path.exists():
             write_whole(path, "".join(map(_line, kept)))
         self.seconds = kept[-1]["seconds"] if kept else 0.0
+        self._read_at = time.perf_counter()
         self._file = path.open("a", encoding="utf-8", buffering=1)  # whoever looks on sees it
 
+    def lap(self) -> float:
+        """Return the seconds since the lap before, or since the file was opened."""
+        now = time.perf_counter()
+        lap, self._read_at = now - self._read_at, now
+        self.seconds += lap
+        return lap
+
     def append(self, line: dict[str, Any]) -> None:
-        """Write one line."""
+        """Write one line, with the seconds of all laps."""
         with named(self.path):
-            self._file.write(_line(line))
+            self._file.write(_line(line | {"seconds": self.seconds}))
 
     def flush(self) -> None:
         """Make what was written outlive the machine; call it before committing a checkpoint."""

@@ -1,8 +1,10 @@
 """Named recipes: the hyper-parameters that one training run derives from its shape."""
 
 import dataclasses
+import inspect
 import math
-from typing import Any, Literal
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +12,9 @@ import optax
 
 from scaling_jax._pytree import Record
 from scaling_jax.shapes import TransformerShape
+
+Factory = Callable[..., optax.GradientTransformation]
+_SETTINGS = ("b1", "b2", "weight_decay")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -21,11 +26,12 @@ class Recipe:
 
     Attributes:
         name: how records call it.
-        optimizer: "lion" (Chen et al., arXiv 2302.06675) or "adamw".
+        optimizer: of Optax, by name: "lion" (Chen et al., arXiv 2302.06675), "adamw", "sgd" …;
+            or your own function of a learning-rate schedule, which makes a transformation.
         peak_times_d_model: peak learning rate times the model's width.
-        b1, b2: the optimiser's two averages.
+        b1, b2: the optimiser's two averages; None where it has none, or its own defaults.
         weight_decay: what a step subtracts of each parameter, as a multiple of the learning
-            rate.
+            rate; None likewise.
         warmup_tokens_per_param: length of the warm-up, in tokens per parameter of the model.
         max_warmup: its largest share of a run.
         final_fraction: last learning rate over peak.
@@ -33,15 +39,59 @@ class Recipe:
     """
 
     name: str
-    optimizer: Literal["lion", "adamw"]
+    optimizer: str | Factory
     peak_times_d_model: float
-    b1: float
-    b2: float
-    weight_decay: float
+    b1: float | None = None
+    b2: float | None = None
+    weight_decay: float | None = None
     warmup_tokens_per_param: float = 3.0
     max_warmup: float = 0.3
     final_fraction: float = 0.1
     clip: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse an optimiser that Optax lacks, and settings that it does not take."""
+        takes = inspect.signature(self.factory).parameters
+        if any(each.kind is inspect.Parameter.VAR_KEYWORD for each in takes.values()):
+            return
+        for name in self.settings:
+            if name not in takes:
+                raise ValueError(
+                    f"{name} is {getattr(self, name)}; the optimizer {self.optimizer_name} "
+                    "takes none, so leave it out"
+                )
+
+    @property
+    def factory(self) -> Factory:
+        """What makes the optimiser.
+
+        Raises:
+            ValueError: Optax has no optimiser of that name.
+        """
+        if not isinstance(self.optimizer, str):
+            return self.optimizer
+        found = getattr(optax, self.optimizer, None)
+        takes = inspect.signature(found).parameters if inspect.isfunction(found) else ()
+        if found is None or "learning_rate" not in takes:
+            raise ValueError(
+                f"optimizer is {self.optimizer!r}; it must be an optimizer of Optax by name, "
+                "such as lion, adamw or sgd, or a function of a schedule that makes one"
+            )
+        return found
+
+    @property
+    def optimizer_name(self) -> str:
+        """How the optimiser is called where it is written down."""
+        if isinstance(self.optimizer, str):
+            return self.optimizer
+        named = inspect.unwrap(self.optimizer)
+        return f"{named.__module__}.{getattr(named, '__qualname__', type(named).__qualname__)}"
+
+    @property
+    def settings(self) -> dict[str, float]:
+        """What the factory is given beside the schedule, by name."""
+        given = {name: getattr(self, name) for name in _SETTINGS}
+        return {name: value for name, value in given.items() if value is not None}
 
     def peak_learning_rate(self, shape: TransformerShape) -> float:
         """Return the peak learning rate of a model."""
@@ -114,6 +164,5 @@ def transformation(recipe: Recipe, schedule: Schedule) -> optax.GradientTransfor
     def rate(step: jax.Array) -> jax.Array:
         return schedule.rate(step, recipe.final_fraction)
 
-    make = {"lion": optax.lion, "adamw": optax.adamw}[recipe.optimizer]
-    update = make(rate, b1=recipe.b1, b2=recipe.b2, weight_decay=recipe.weight_decay)
+    update = recipe.factory(rate, **recipe.settings)
     return optax.chain(optax.clip_by_global_norm(recipe.clip), update)

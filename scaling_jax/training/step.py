@@ -75,7 +75,8 @@ def advance(
         loss, grad = _accumulated(
             loss_and_grad, state.params, windows_SxBxT1[index], accumulate
         )
-        with jax.named_scope("optimizer"):
+        # Optax is not written for callers who run under strict promotion.
+        with jax.named_scope("optimizer"), jax.numpy_dtype_promotion("standard"):
             updates, moments = optimizer.update(grad, state.moments, state.params)
             params = optax.apply_updates(state.params, updates)
         after = State(

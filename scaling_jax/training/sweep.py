@@ -11,11 +11,12 @@ from typing import NamedTuple
 from scaling_jax._files import write_whole
 from scaling_jax.training.checking import check_run
 from scaling_jax.training.corpus import Corpus
-from scaling_jax.training.locking import locked
+from scaling_jax.training.locking import check_claim, locked
+from scaling_jax.training.mesh import check_batch, make_mesh
 from scaling_jax.training.metrics import read_metrics
 from scaling_jax.training.processes import BusyError, is_lead, together
-from scaling_jax.training.recipes import PlannedRun, SweepRecipe
-from scaling_jax.training.record import RunRecord
+from scaling_jax.training.run_record import RunRecord
+from scaling_jax.training.sweep_recipes import PlannedRun, SweepRecipe
 from scaling_jax.training.trainer import Progress, train
 
 _NAME = "sweep.json"
@@ -75,9 +76,12 @@ def sweep(
         raise ValueError(f"shard is {index}/{count}; i/n needs 0 <= i < n")
     out, records = Path(out), []
     runs = recipe.runs(seed)[index::count]
+    mesh = make_mesh(fsdp)
     for run in runs:
         try:
             check_run(run.config, corpus)
+            check_batch(mesh, run.config.batch, run.config.accumulate)
+            check_claim(out / run.name, run.config, corpus)
         except ValueError as error:
             raise ValueError(f"run {run.name}: {error}") from error
     with together():

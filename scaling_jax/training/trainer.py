@@ -15,13 +15,13 @@ from scaling_jax.training.corpus import Corpus
 from scaling_jax.training.heldout import heldout_loss, padded
 from scaling_jax.training.interrupts import held_back
 from scaling_jax.training.loading import batches
-from scaling_jax.training.locking import claim, held
+from scaling_jax.training.locking import claim, claimed
 from scaling_jax.training.mesh import check_batch, make_mesh, to_devices
 from scaling_jax.training.metrics import MetricsFile
 from scaling_jax.training.peak import matmul_peak
 from scaling_jax.training.processes import as_lead, is_lead, together
 from scaling_jax.training.programs import programs
-from scaling_jax.training.record import RunRecord, facts
+from scaling_jax.training.run_record import RunRecord, facts
 from scaling_jax.training.step import Metrics, State, smoothed
 
 
@@ -78,7 +78,7 @@ def train(
     check_run(config, corpus)
     mesh = make_mesh(fsdp)
     check_batch(mesh, config.batch, config.accumulate)
-    with held(out, config, corpus), jax.set_mesh(mesh):
+    with claimed(out, config, corpus), jax.set_mesh(mesh):
         end = _Run(config, corpus, out, mesh, checkpoint_seconds, progress).go()
         record = _record(config, corpus, end)
         with together():
@@ -118,7 +118,6 @@ class _Run:
         self.programs = programs(
             config.shape, config.options, config.recipe, config.accumulate, mesh
         )
-        self.flops_per_token = float(config.shape.train_flops(config.length, causal=False))
         self.peak = matmul_peak(config.options.dtype) * mesh.size
 
     def go(self) -> _End:
@@ -169,7 +168,7 @@ class _Run:
             self.corpus, length=config.length, batch=config.batch, seed=config.seed,
             process_index=jax.process_index(), process_count=jax.process_count(),
         )  # fmt: skip
-        self.clock, self.read_at, saved_at = log.seconds, time.perf_counter(), time.monotonic()
+        saved_at = time.monotonic()
         late: tuple[int, int, Metrics] | None = None
         for windows in data.chunks(per_call, start=done, stop=config.steps):
             count = len(windows)
@@ -199,11 +198,7 @@ class _Run:
         """Append a line for one call, the mean over its steps, and one where it diverged."""
         loss = np.asarray(metrics.loss, np.float64)[:count]
         norm = np.asarray(metrics.grad_norm, np.float64)[:count]
-        now = time.perf_counter()
-        rate = count * self.config.step_tokens / max(now - self.read_at, 1e-9)
-        self.clock += now - self.read_at
-        self.read_at = now
-        log.seconds = self.clock
+        rate = count * self.config.step_tokens / max(log.lap(), 1e-9)
         first = done - count
         good = count if np.isfinite(loss).all() else int(np.argmin(np.isfinite(loss)))
         if good:
@@ -213,7 +208,7 @@ class _Run:
             log.append(self._line(first + good + 1, loss[bad], norm[bad]))
             raise _DivergedError(first + good + 1)
         if self.progress is not None:
-            mfu = rate * self.flops_per_token / self.peak
+            mfu = rate * self.config.flops_per_token / self.peak
             self.progress(Progress(done, self.config.steps, float(loss.mean()), rate, mfu))
 
     def _line(self, done: int, loss: np.ndarray, norm: np.ndarray) -> dict[str, Any]:
@@ -224,7 +219,6 @@ class _Run:
             "loss": float(loss.mean()),
             "grad_norm": float(norm.mean()),
             "learning_rate": float(self.config.schedule.rate(done - 1, final)),
-            "seconds": self.clock,
         }
 
     def _heldout(self, state: State) -> tuple[float, int]:

@@ -165,7 +165,10 @@ def test_sweep_without_a_folder(capsys):
     [
         (["all47"], "must be one of sardana47, cpu47, smoke"),
         (["smoke", "--shard", "2/2"], "--shard is '2/2'; it must be i/n"),
-        (["sardana47", "--dry-run", "--chip", "H1"], "chip is 'H1'; the catalogue has"),
+        (
+            ["sardana47", "--dry-run", "--chip", "H1"],
+            "no chip is called 'H1'; the nearest is H100",
+        ),
         (["sardana47", "--dry-run", "--mfu", "2"], "--mfu is 2.0; it must be in (0, 1]"),
         (["sardana47", "--dry-run", "--chips", "0"], "chips is 0; it must be a positive"),
         (["sardana47", "--dry-run", "--price", "-1"], "price is -1; it must be zero or more"),

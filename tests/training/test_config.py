@@ -3,11 +3,15 @@
 import dataclasses
 import json
 
+import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
-from scaling_jax.training import ModelOptions, RunConfig
+from scaling_jax.training import RECIPES, ModelOptions, Recipe, RunConfig
+from scaling_jax.training.config import difference, with_defaults
+from scaling_jax.training.recipe import transformation
 from tests.training.conftest import CONFIG, SHAPE
 
 
@@ -38,3 +42,56 @@ def test_whole_numbers_of_any_kind_become_pythons(kind):
 def test_a_run_that_cannot_be_made_is_refused(change, words):
     with pytest.raises(ValueError, match=words):
         dataclasses.replace(CONFIG, **change)
+
+
+def test_a_configuration_of_an_older_version_is_filled_up():
+    """A field that it lacks, at any depth, had its default then: what differs is told."""
+    saved = CONFIG.to_dict()
+    del saved["accumulate"], saved["options"], saved["shape"]["gated"], saved["recipe"]["clip"]
+    assert difference(CONFIG.to_dict(), with_defaults(saved, CONFIG)) is None
+    for change in ({"accumulate": 2}, {"recipe": dataclasses.replace(CONFIG.recipe, clip=2.0)}):
+        other = dataclasses.replace(CONFIG, **change)
+        assert difference(other.to_dict(), with_defaults(saved, other)) is not None
+    newer = saved | {"dropout": 0.1}  # by a version that knew more
+    assert (
+        difference(CONFIG.to_dict(), with_defaults(newer, CONFIG)) == "dropout is None, was 0.1"
+    )
+
+
+def test_the_work_of_a_run_has_one_home():
+    work = CONFIG.work()
+    assert work.tokens == CONFIG.steps * CONFIG.batch * CONFIG.length
+    assert work.train_flops == 6 * SHAPE.params * work.tokens
+    assert work.exact_train_flops == SHAPE.train_flops(64, causal=False) * work.tokens
+    assert CONFIG.work(steps=2).tokens == 2 * CONFIG.step_tokens
+
+
+def momentum(rate):
+    return optax.sgd(rate, momentum=0.9)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", momentum])
+def test_any_optimizer_of_optax_or_ones_own_will_do(optimizer):
+    recipe = Recipe(name="mine", optimizer=optimizer, peak_times_d_model=0.1)
+    config = dataclasses.replace(CONFIG, recipe=recipe)
+    named = json.loads(json.dumps(config.to_dict()))["recipe"]["optimizer"]
+    assert named in ("sgd", "adam", "tests.training.test_config.momentum")
+    parameters = {"w": jnp.ones(3, jnp.float32)}
+    update = transformation(recipe, config.schedule)
+    with jax.numpy_dtype_promotion("standard"):  # as the loop does: Optax's Adam is not strict
+        step, _ = update.update(parameters, update.init(parameters), parameters)
+    assert jnp.all(step["w"] < 0)
+    assert hash(recipe) == hash(dataclasses.replace(recipe))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"optimizer": "sdg"}, "optimizer is 'sdg'; it must be an optimizer of Optax by name"),
+        ({"optimizer": "scale"}, "optimizer is 'scale'; it must be an optimizer of Optax"),
+        ({"optimizer": "sgd"}, r"b1 is 0\.9; the optimizer sgd takes none, so leave it out"),
+    ],
+)
+def test_an_optimizer_that_is_none_is_refused(change, words):
+    with pytest.raises(ValueError, match=words):
+        dataclasses.replace(RECIPES["sardana"], **change)

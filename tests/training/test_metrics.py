@@ -15,10 +15,11 @@ def test_a_line_cut_short_by_a_kill_ends_them(tmp_path):
     path.write_bytes(b"".join(WHOLE) + WHOLE[0][:9])
     assert read_metrics(path) == LINES
     log = MetricsFile(path, after=3)
-    log.append(LINES[3])
+    assert log.seconds == 3.0  # the clock stands where the last line that was kept left it
+    lap = log.lap()
+    log.append({"step": 4, "loss": 1.0})
     log.close()
-    assert read_metrics(path) == LINES[:4]
-    assert log.seconds == 3.0
+    assert read_metrics(path) == [*LINES[:3], {"step": 4, "loss": 1.0, "seconds": 3.0 + lap}]
 
 
 @pytest.mark.parametrize("damage", [b"garbage\n", b"null\n", b"\xff\n", b"{}\n", b"\n"])

@@ -13,8 +13,8 @@ import pytest
 from scaling_jax.runs import read_runs
 from scaling_jax.training import RECIPES, SWEEPS, Machine, estimate, recipe_of, status, sweep
 from scaling_jax.training.locking import locked
-from scaling_jax.training.recipes import Size
 from scaling_jax.training.sweep import finished, update_table
+from scaling_jax.training.sweep_recipes import Size
 from tests.conftest import DATA
 from tests.support import approx
 from tests.training.conftest import SHAPE
@@ -161,6 +161,25 @@ def test_a_corpus_too_small_for_any_run_is_told_before_the_first(corpus, tmp_pat
         sweep(big, corpus, tmp_path, started=pytest.fail)
 
 
+def test_two_runs_of_one_folder_are_refused_before_anything_starts(corpus, tmp_path):
+    deep = dataclasses.replace(SHAPE, layers=2)
+    sizes = (Size("7k", SHAPE, 4, (1, 3)), Size("7k", deep, 4, (3, 5)))
+    twice = dataclasses.replace(TINY, sizes=sizes)
+    with pytest.raises(ValueError, match="sweep smoke are called 7k-3, which is their folder"):
+        sweep(twice, corpus, tmp_path / "sweep", started=pytest.fail)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_of_another_run_is_told_before_the_first_starts(swept, corpus, tmp_path):
+    *_, out = swept
+    shutil.copytree(out / "7k-5", tmp_path / "7k-5")
+    with pytest.raises(ValueError, match=r"run 7k-5: .*another run: seed is 1, was 0"):
+        sweep(TINY, corpus, tmp_path, seed=1, started=pytest.fail)
+    uneven = dataclasses.replace(TINY, sizes=(Size("7k", SHAPE, 4, (1,)),))
+    with pytest.raises(ValueError, match="fsdp is 3; it must divide"):
+        sweep(uneven, corpus, tmp_path, fsdp=3, started=pytest.fail)
+
+
 def test_runs_of_another_process_are_passed_over(corpus, tmp_path):
     (tmp_path / "7k-1").mkdir()
     one = dataclasses.replace(TINY, sizes=(Size("7k", SHAPE, 4, (1,)),))
@@ -185,7 +204,8 @@ def test_estimates_follow_flops_mfu_and_price():
     assert told.hours == approx(seconds / 3600, rel=1e-9)
     assert told.dollars == approx(2 * told.hours, rel=1e-9)
     assert told.train_flops == approx(6 * told.params * told.tokens, rel=1e-9)
-    with pytest.raises(ValueError, match="chip is 'H1000'; the catalogue has A100-40GB"):
+    assert Machine.of("bfloat16", chip="h100-sxm", price=2.0) == machine
+    with pytest.raises(ValueError, match="no chip is called 'H1000'; the nearest is H"):
         Machine.of("bfloat16", chip="H1000")
 
 

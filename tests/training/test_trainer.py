@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import json
 import os
 import shutil
 import signal
@@ -21,7 +22,7 @@ from scaling_jax.training.locking import locked
 from scaling_jax.training.mesh import make_mesh, state_shardings
 from scaling_jax.training.metrics import read_metrics
 from scaling_jax.training.processes import BusyError
-from scaling_jax.training.record import RunRecord
+from scaling_jax.training.run_record import RunRecord
 from scaling_jax.training.step import initial_state
 from tests.training.conftest import CONFIG, SHAPE
 
@@ -136,6 +137,33 @@ def test_a_torn_record_is_told_with_what_to_do(tmp_path, content):
         RunRecord.read(tmp_path / "record.json")
 
 
+def test_a_record_of_an_older_or_newer_version_is_read(finished, tmp_path):
+    record, folder = finished
+    content = json.loads((folder / "record.json").read_text())
+    del content["exact_train_flops"], content["devices"], content["last_checkpoint"]
+    (tmp_path / "record.json").write_text(json.dumps(content | {"room": "north"}))
+    read = RunRecord.read(tmp_path / "record.json")
+    assert np.isnan(read.exact_train_flops)
+    assert read.last_checkpoint is None
+    assert (read.loss, read.params, read.recipe) == (record.loss, record.params, record.recipe)
+    del content["loss"]
+    (tmp_path / "record.json").write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=r"record\.json is not .* \(it has no loss\); remove"):
+        RunRecord.read(tmp_path / "record.json")
+
+
+def test_a_folder_of_an_older_version_goes_on(finished, corpus, tmp_path):
+    record, folder = finished
+    shutil.copytree(folder, tmp_path / "run")
+    saved = json.loads((folder / "run.json").read_text())
+    del saved["accumulate"], saved["options"]["remat"], saved["recipe"]["max_warmup"]
+    (tmp_path / "run" / "run.json").write_text(json.dumps(saved))
+    assert train(CONFIG, corpus, tmp_path / "run", progress=pytest.fail) == record
+    other = dataclasses.replace(CONFIG, accumulate=2)
+    with pytest.raises(ValueError, match="another run: accumulate is 2, was 1"):
+        train(other, corpus, tmp_path / "run")
+
+
 def test_two_processes_cannot_train_in_one_folder(corpus, tmp_path):
     with locked(tmp_path), pytest.raises(BusyError, match="by another process"):
         train(CONFIG, corpus, tmp_path)
@@ -144,11 +172,10 @@ def test_two_processes_cannot_train_in_one_folder(corpus, tmp_path):
 def test_a_loss_that_is_not_finite_stops_the_run(corpus, tmp_path):
     wild = dataclasses.replace(RECIPES["adamw"], peak_times_d_model=1e36, clip=1e30)
     seen = []
-    with jax.numpy_dtype_promotion("standard"):  # Optax's AdamW is not strict
-        record = train(
-            dataclasses.replace(CONFIG, recipe=wild), corpus, tmp_path,
-            checkpoint_seconds=0.0, progress=seen.append,
-        )  # fmt: skip
+    record = train(
+        dataclasses.replace(CONFIG, recipe=wild), corpus, tmp_path,
+        checkpoint_seconds=0.0, progress=seen.append,
+    )  # fmt: skip
     assert record.status == "diverged"
     assert np.isnan(record.loss)
     *_, before, last = untimed(tmp_path)

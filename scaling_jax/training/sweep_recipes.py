@@ -1,6 +1,7 @@
-"""Sweep recipes: which shapes are trained, and to how many tokens per parameter."""
+"""The sweeps by name: which shapes are trained, and to how many tokens per parameter."""
 
 import dataclasses
+from collections import Counter
 from typing import NamedTuple
 
 from scaling_jax.shapes import TransformerShape
@@ -52,7 +53,11 @@ class SweepRecipe:
     mfu: float = 0.4
 
     def runs(self, seed: int = 0) -> list[PlannedRun]:
-        """Return the runs, least work first."""
+        """Return the runs, least work first.
+
+        Raises:
+            ValueError: two of them have one name, and so one folder.
+        """
         planned = [
             PlannedRun(
                 f"{size.name}-{ratio:g}",
@@ -70,6 +75,12 @@ class SweepRecipe:
             for size in self.sizes
             for ratio in size.ratios
         ]
+        names = Counter(run.name for run in planned)
+        if twice := [name for name, count in names.items() if count > 1]:
+            raise ValueError(
+                f"two runs of the sweep {self.name} are called {twice[0]}, which is their "
+                "folder; give one of the sizes another name or another ratio"
+            )
         return sorted(planned, key=lambda run: run.config.tokens * run.config.shape.params)
 
 

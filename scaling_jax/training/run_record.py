@@ -18,6 +18,10 @@ from scaling_jax.training.loading import available
 class RunRecord:
     """One run, finished or diverged.
 
+    A number that is not finite is null in its file. A column that an older version did not
+    write reads as its default or, where it has none, as NaN; one that only a newer version
+    knows is passed over.
+
     Attributes:
         status: "finished", or "diverged" at a loss that was not finite.
         params, tokens: N and D, tokens being those really seen.
@@ -82,28 +86,34 @@ class RunRecord:
             ValueError: the file is no record.
         """
         try:
-            record = cls(**json.loads(path.read_text("utf-8")))
+            content = json.loads(path.read_text("utf-8"))
+            if lacking := [name for name in _NEEDED if name not in content]:
+                raise ValueError(f"it has no {lacking[0]}")
         except (ValueError, TypeError) as error:
             raise ValueError(
                 f"{path} is not the record of a run ({error}); remove it, and the run goes on "
                 f"from its last checkpoint"
             ) from error
-        unknown = {
-            field.name: math.nan
-            for field in dataclasses.fields(cls)
-            if field.type is float and getattr(record, field.name) is None
-        }
-        return dataclasses.replace(record, **unknown)
+        columns = {}
+        for field in dataclasses.fields(cls):
+            required = field.default is dataclasses.MISSING
+            value = content.get(field.name, None if required else field.default)
+            columns[field.name] = math.nan if required and value is None else value
+        return cls(**columns)
+
+
+# Without these a file is no record, of whatever version.
+_NEEDED = ("status", "params", "tokens", "loss")
 
 
 def facts(config: RunConfig, corpus: Corpus, steps: int) -> dict[str, Any]:
     """Return the columns that so many steps of a run have, however they went."""
     shape, schedule = config.shape, config.schedule
-    tokens = steps * config.step_tokens
+    work = config.work(steps)
     return {
+        **work._asdict(),
         "params": shape.params,
-        "tokens": tokens,
-        "tokens_per_param": tokens / shape.params,
+        "tokens_per_param": work.tokens / shape.params,
         "non_embedding_params": shape.non_embedding_params,
         **{
             name: getattr(shape, name)
@@ -120,8 +130,6 @@ def facts(config: RunConfig, corpus: Corpus, steps: int) -> dict[str, Any]:
         "final_fraction": config.recipe.final_fraction,
         "seed": config.seed,
         "corpus": corpus.fingerprint,
-        "epochs": tokens / available(corpus, config.length),
-        "train_flops": 6.0 * shape.params * tokens,
-        "exact_train_flops": float(shape.train_flops(config.length, causal=False)) * tokens,
+        "epochs": work.tokens / available(corpus, config.length),
         "jax": importlib.metadata.version("jax"),
     }
