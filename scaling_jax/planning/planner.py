@@ -15,6 +15,7 @@ from scaling_jax.planning.exact import exact_plan
 from scaling_jax.planning.general import general_plan
 from scaling_jax.planning.records import Plan, Query
 from scaling_jax.planning.refusal import check_choices, check_inputs, check_query, refuse
+from scaling_jax.solve.meshes import on_any_mesh
 from scaling_jax.solve.minimise import DEFAULT_OPTIMISER
 
 LawLike = Callable[..., jax.Array]
@@ -102,7 +103,7 @@ def plan(
     if general:
         _check_single(scenario)
     chosen = (optimiser or DEFAULT_OPTIMISER) if general else None
-    answer = _plan(*scenario, chosen)
+    answer = on_any_mesh(lambda *each: _plan(*each, chosen), *scenario)
     refuse(answer, law, query)
     return answer
 

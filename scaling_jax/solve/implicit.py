@@ -11,6 +11,8 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
+from scaling_jax.solve.meshes import vary_as
+
 Map = Callable[[jax.Array], jax.Array]
 
 
@@ -42,5 +44,5 @@ def root(
         0.08333
     """
     out = jax.eval_shape(solve)
-    guess = jnp.zeros(out.shape, out.dtype)
+    guess = vary_as(out, jnp.zeros(out.shape, out.dtype))
     return jax.lax.custom_root(residual, guess, lambda _f, _x: solve(), linear_solve)

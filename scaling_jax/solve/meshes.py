@@ -1,0 +1,54 @@
+"""Computing the same whatever mesh the caller is in.
+
+On a mesh with Explicit axes, the default of `jax.make_mesh`, JAX types an array by the axes
+over which it is split. A new constant beside it, a look-up by a computed index or a line search
+of Optax is then refused, though each number of a batch is computed by itself. Here those types
+are put aside for one call, as on a mesh with Auto axes, and its results have them again.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import AxisType
+
+
+def on_any_mesh(f: Callable[..., Any], *args: Any) -> Any:
+    """Return f(*args), for an elementwise f of pytrees of arrays that broadcast.
+
+    Each result of the shape of the batch is split as the arguments are. Derivatives pass.
+    """
+    leaves = [x for x in jax.tree.leaves(args) if isinstance(x, jax.Array)]
+    meshes = [jax.typeof(x).sharding.mesh for x in leaves]
+    explicit = [mesh for mesh in meshes if AxisType.Explicit in mesh.axis_types]
+    if not explicit:
+        return f(*args)
+    shape, spec = _batch(leaves)
+    likes = jax.eval_shape(f, *jax.tree.map(_untyped, args))
+    specs = jax.tree.map(lambda x: spec if x.shape == shape else jax.P(), likes)
+    with jax.sharding.use_abstract_mesh(explicit[0]):
+        return jax.sharding.auto_axes(f, out_sharding=specs)(*args)
+
+
+def _untyped(x: Any) -> Any:
+    return jax.ShapeDtypeStruct(x.shape, x.dtype) if isinstance(x, jax.Array) else x
+
+
+def _batch(leaves: list[jax.Array]) -> tuple[tuple[int, ...], jax.P]:
+    """Return the shape that the arrays broadcast to, and over which axes it is split."""
+    shape = jnp.broadcast_shapes(*(x.shape for x in leaves))
+    split: list[Any] = [None] * len(shape)
+    for x in leaves:
+        spec = jax.typeof(x).sharding.spec
+        for back, axes in enumerate(reversed(spec), 1):
+            if axes is not None and x.shape[-back] == shape[-back]:
+                split[-back] = axes
+    return shape, jax.P(*split)
+
+
+def vary_as(like: Any, x: jax.Array) -> jax.Array:
+    """Return x, typed inside `jax.shard_map` as varying over the axes that `like` varies over."""
+    kind = getattr(like, "vma", None)
+    kind = getattr(getattr(like, "manual_axis_type", None), "varying", kind)
+    return jax.lax.pcast(x, tuple(kind), to="varying") if kind else x
