@@ -54,7 +54,9 @@ def as_floats(**trees: Any) -> list[Any]:
     dtypes = [
         leaf.dtype
         for leaf in jax.tree.leaves(trees)
-        if hasattr(leaf, "dtype") and jnp.issubdtype(leaf.dtype, jnp.floating)
+        if hasattr(leaf, "dtype")
+        and jnp.issubdtype(leaf.dtype, jnp.floating)
+        and not getattr(leaf, "weak_type", False)  # a Python number that `jit` was given
     ]
     widest = functools.reduce(np.promote_types, dtypes or [np.dtype(float)])
     dtype = jax.dtypes.canonicalize_dtype(np.promote_types(widest, np.float32))

@@ -4,6 +4,8 @@ Every formula is arithmetic on its fields, so it takes integers (exact, for a mo
 floats and arrays (continuous, to differentiate or to vmap).
 """
 
+from __future__ import annotations
+
 import dataclasses
 import math
 import operator
@@ -123,7 +125,7 @@ class TransformerShape(Record):
         per_token = per_token + 2 * self.d_model + 2 * self.vocab_size
         return per_token * length * batch * bytes_per_number
 
-    def check(self) -> "TransformerShape":
+    def check(self) -> TransformerShape:
         """Return the shape if a model can be built from it.
 
         Raises:

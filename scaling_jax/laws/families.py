@@ -4,6 +4,8 @@ A law is a frozen pytree of its coefficients with one pure formula, `law(params,
 elementwise over arrays. Further axes are keyword parameters of its `loss`.
 """
 
+from __future__ import annotations
+
 import abc
 import math
 from typing import Any, NamedTuple
@@ -62,7 +64,7 @@ class Law(Record, abc.ABC):
         """falls_until(params, **axes): the tokens up to which the loss falls, or infinity."""
         return jnp.inf
 
-    def as_power_sum(self, *args: Any, **axes: Any) -> "PowerSum | None":
+    def as_power_sum(self, *args: Any, **axes: Any) -> PowerSum | None:
         """as_power_sum(**axes): the `PowerSum` that the law is at these axes; None where it
         is not one.
         """
@@ -176,7 +178,7 @@ class PowerSum(Law):
         size = log_power(t.log_a, t.alpha, log_params)
         return self.loss_at(jnp.logaddexp(size, log_power(t.log_b, t.beta, log_tokens)))
 
-    def as_power_sum(self) -> "PowerSum":
+    def as_power_sum(self) -> PowerSum:
         """Return the law itself."""
         return self
 

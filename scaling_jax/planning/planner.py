@@ -1,5 +1,7 @@
 """`plan`: which model to train, for how long, and what its whole life costs."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from typing import Any
 

@@ -48,7 +48,7 @@ def _batch(leaves: list[jax.Array]) -> tuple[tuple[int, ...], jax.P]:
 
 
 def vary_as(like: Any, x: jax.Array) -> jax.Array:
-    """Return x, typed inside `jax.shard_map` as varying over the axes that `like` varies over."""
+    """Return x typed, inside `jax.shard_map`, as varying over the axes that `like` does."""
     kind = getattr(like, "vma", None)
     kind = getattr(getattr(like, "manual_axis_type", None), "varying", kind)
     return jax.lax.pcast(x, tuple(kind), to="varying") if kind else x
