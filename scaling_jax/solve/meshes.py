@@ -6,6 +6,7 @@ of Optax is then refused, though each number of a batch is computed by itself. H
 are put aside for one call, as on a mesh with Auto axes, and its results have them again.
 """
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -27,8 +28,12 @@ def on_any_mesh(f: Callable[..., Any], *args: Any) -> Any:
     shape, spec = _batch(leaves)
     likes = jax.eval_shape(f, *jax.tree.map(_untyped, args))
     specs = jax.tree.map(lambda x: spec if x.shape == shape else jax.P(), likes)
-    with jax.sharding.use_abstract_mesh(explicit[0]):
-        return jax.sharding.auto_axes(f, out_sharding=specs)(*args)
+    kinds = zip(explicit[0].axis_names, explicit[0].axis_types, strict=True)
+    typed = tuple(name for name, kind in kinds if kind == AxisType.Explicit)
+    # Arrays bring their mesh; in `jax.set_mesh` or `jax.shard_map` the caller is in one.
+    outside = jax.sharding.get_abstract_mesh().empty
+    with jax.sharding.use_abstract_mesh(explicit[0]) if outside else contextlib.nullcontext():
+        return jax.sharding.auto_axes(f, axes=typed, out_sharding=specs)(*args)
 
 
 def _untyped(x: Any) -> Any:
