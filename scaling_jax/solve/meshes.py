@@ -26,7 +26,8 @@ def on_any_mesh(f: Callable[..., Any], *args: Any) -> Any:
     if not explicit:
         return f(*args)
     shape, spec = _batch(leaves)
-    likes = jax.eval_shape(f, *jax.tree.map(_untyped, args))
+    with untyped():
+        likes = jax.eval_shape(f, *jax.tree.map(_untyped, args))
     specs = jax.tree.map(lambda x: spec if x.shape == shape else jax.P(), likes)
     kinds = zip(explicit[0].axis_names, explicit[0].axis_types, strict=True)
     typed = tuple(name for name, kind in kinds if kind == AxisType.Explicit)
@@ -52,8 +53,27 @@ def _batch(leaves: list[jax.Array]) -> tuple[tuple[int, ...], jax.P]:
     return shape, jax.P(*split)
 
 
+def untyped() -> contextlib.AbstractContextManager[Any]:
+    """Return a context in which arrays are traced without the types of a mesh."""
+    if jax.sharding.get_abstract_mesh().manual_axes:
+        return contextlib.nullcontext()
+    return jax.sharding.use_abstract_mesh(jax.sharding.AbstractMesh((), ()))
+
+
+def vary(x: jax.Array) -> jax.Array:
+    """Return x, inside `jax.shard_map` typed as varying over every axis of the mesh there."""
+    axes = jax.sharding.get_abstract_mesh().manual_axes
+    known = _varying(jax.typeof(x))
+    rest = tuple(axis for axis in axes if axis not in known)
+    return jax.lax.pcast(x, rest, to="varying") if rest else x
+
+
 def vary_as(like: Any, x: jax.Array) -> jax.Array:
     """Return x typed, inside `jax.shard_map`, as varying over the axes that `like` does."""
-    kind = getattr(like, "vma", None)
-    kind = getattr(getattr(like, "manual_axis_type", None), "varying", kind)
-    return jax.lax.pcast(x, tuple(kind), to="varying") if kind else x
+    axes = tuple(_varying(like))
+    return jax.lax.pcast(x, axes, to="varying") if axes else x
+
+
+def _varying(kind: Any) -> frozenset[str]:
+    known = getattr(kind, "vma", None)
+    return getattr(getattr(kind, "manual_axis_type", None), "varying", known) or frozenset()
