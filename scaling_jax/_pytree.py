@@ -46,6 +46,32 @@ class Domain(NamedTuple):
         """Return the domain with other typical values."""
         return self._replace(typical=(low, high))
 
+    def up_to(self, high: float) -> "Domain":
+        """Return the positive numbers up to a bound, which a fit can reach.
+
+        x = high exp(-t^2): at the bound t is zero and the objective is smooth.
+        """
+        return self._replace(
+            words=f"positive, and at most {high:g}",
+            contains=lambda x: (x > 0) & (x <= high),
+            to_real=lambda x: jnp.sqrt(jnp.maximum(jnp.log(high) - jnp.log(x), 0.0)),
+            from_real=lambda t: high * jnp.exp(-t * t),
+        )
+
+    def within(self, low: float, high: float) -> "Domain":
+        """Return the numbers between two bounds, which a fit can reach.
+
+        x = middle + half sin(t): at either bound the objective is smooth.
+        """
+        middle, half = (low + high) / 2, (high - low) / 2
+        return self._replace(
+            words=f"between {low:g} and {high:g}",
+            contains=lambda x: (x >= low) & (x <= high),
+            to_real=lambda x: jnp.arcsin(jnp.clip((x - middle) / half, -1.0, 1.0)),
+            from_real=lambda t: middle + half * jnp.sin(t),
+            typical=(low, high),
+        )
+
 
 _INFINITY = float("inf")
 POSITIVE = Domain(

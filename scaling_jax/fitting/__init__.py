@@ -3,7 +3,6 @@
 from scaling_jax.fitting.extrapolation import Extrapolation as Extrapolation
 from scaling_jax.fitting.extrapolation import extrapolation as extrapolation
 from scaling_jax.fitting.fitter import fit as fit
-from scaling_jax.fitting.holdout import HOLDOUT_FAMILIES as HOLDOUT_FAMILIES
 from scaling_jax.fitting.holdout import HeldOut as HeldOut
 from scaling_jax.fitting.holdout import holdout as holdout
 from scaling_jax.fitting.profiles import Profile as Profile

@@ -1,150 +1,173 @@
 """Charts: unconstrained coordinates of a law family, every domain held by construction."""
 
 import abc
-import dataclasses
 import functools
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from scaling_jax._pytree import FRACTION, NON_NEGATIVE, POSITIVE, Domain, fields_with_domain
+from scaling_jax._pytree import Domain, coefficients, domains, with_coefficients
+from scaling_jax.fitting.tuning import TUNING
 from scaling_jax.laws import Law
 
 SMALLEST = 1e-300  # positive coefficient
 
 
-class Design(NamedTuple):
-    """Where the runs are: x = log N - mean_x and y = log D - mean_y."""
+class Points(NamedTuple):
+    """Where the runs are: log N and log D about a centre, and the axes that the law reads.
 
-    x: Any  # [n], a NumPy or JAX array as all of these
-    y: Any  # [n]
-    mean_x: Any
-    mean_y: Any
+    The centre of a `LawChart` are the units in which its law counts N and D, and the axes
+    are in units likewise; zero, with plain axes, for a law as it is.
+    """
+
+    x: Any  # log N - centre_x, [n], a NumPy or JAX array as all of these
+    y: Any  # log D - centre_y, [n]
+    centre_x: Any
+    centre_y: Any
+    axes: dict[str, Any]  # [n] each, over their units
+    units: dict[str, Any]  # the logarithms of the axes' units
+
+    def at(self, rows: Any) -> "Points":
+        """Return the points of some runs, by index or mask."""
+        axes = {name: axis[rows] for name, axis in self.axes.items()}
+        return self._replace(x=self.x[rows], y=self.y[rows], axes=axes)
 
 
 class Chart(abc.ABC):
-    """Coordinates theta, an array of `size` numbers, of the laws of one family."""
+    """Coordinates theta, an array of `size` numbers, of the laws of one family.
 
-    family: type[Law]
-    size: int
-    exponents: tuple[str, ...]  # the coefficients that set how the law extrapolates
+    Attributes:
+        template: a law of the family, which says how it is nested.
+        straight: whether the valleys of the objective are straight in the coordinates.
+    """
 
-    def log_loss(self, theta: jax.Array, design: Design) -> jax.Array:
-        """Return log L at every point of the design."""
-        return self.log_loss_at(self.terms(theta), design)
+    template: Law
+    straight: bool = True
+
+    @property
+    def family(self) -> str:
+        """The name of the family."""
+        return type(self.template).__name__
+
+    @property
+    def size(self) -> int:
+        """How many coordinates and coefficients there are."""
+        return len(self.domains)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The dotted paths of the law's coefficients."""
+        return tuple(self.domains)
+
+    @functools.cached_property
+    def domains(self) -> Mapping[str, Domain]:
+        """What values each coefficient may have, by dotted path."""
+        return domains(self.template)
+
+    def log_loss(self, theta: jax.Array, points: Points) -> jax.Array:
+        """Return log L at every point."""
+        return self.log_loss_at(self.terms(theta), points)
 
     def terms(self, theta: jax.Array) -> jax.Array:
         """Return the numbers in which the loss is written: theta itself, or what is simpler."""
         return theta
 
     @abc.abstractmethod
-    def log_loss_at(self, terms: jax.Array, design: Design) -> jax.Array:
-        """Return log L at every point of the design."""
+    def log_loss_at(self, terms: jax.Array, points: Points) -> jax.Array:
+        """Return log L at every point."""
 
-    def slopes(self, terms: jax.Array, design: Design) -> jax.Array:
+    def slopes(self, terms: jax.Array, points: Points) -> jax.Array:
         """Return the derivatives of log L in the terms, [terms, n]."""
-        return jax.jacfwd(lambda t: self.log_loss_at(t, design))(terms).T
+        return jax.jacfwd(lambda t: self.log_loss_at(t, points))(terms).T
 
-    def bend(self, terms: jax.Array, design: Design, forces: jax.Array) -> jax.Array:
+    def contracted_hessian(
+        self, terms: jax.Array, points: Points, forces: jax.Array
+    ) -> jax.Array:
         """Return sum_i forces_i (d2 L_i) / L_i, second derivatives in the terms."""
-        here = jax.lax.stop_gradient(self.log_loss_at(terms, design))
-        return jax.hessian(lambda t: forces @ jnp.exp(self.log_loss_at(t, design) - here))(
+        here = jax.lax.stop_gradient(self.log_loss_at(terms, points))
+        return jax.hessian(lambda t: forces @ jnp.exp(self.log_loss_at(t, points) - here))(
             terms
         )
 
     @abc.abstractmethod
-    def law(self, theta: Any, design: Design) -> Law:
-        """Return the law that has these coordinates."""
+    def law(self, theta: Any, points: Points) -> Law:
+        """Return the law that has these coordinates, in the units of the points."""
 
     @abc.abstractmethod
-    def coordinates(self, law: Any, design: Design) -> jax.Array:
-        """Return the coordinates of a law."""
-
-    @abc.abstractmethod
-    def draw(self, rng: np.random.Generator, count: int, design: Design, loss: Any) -> Any:
-        """Return `count` points to start from, drawn over all laws that are plausible."""
+    def coordinates(self, law: Any, points: Points) -> jax.Array:
+        """Return the coordinates of a law in the units of the points."""
 
     def held(self, law: Any) -> Any:
         """Return a law, or stacked laws, with every positive coefficient as 64 bits hold it."""
+        values = coefficients(law)
+        return with_coefficients(
+            law,
+            {
+                name: np.clip(values[name], SMALLEST, 1 / SMALLEST)
+                for name, domain in self.domains.items()
+                if is_positive(domain)
+            },
+        )
 
-        def hold(value: Any, domain: Domain | None) -> Any:
-            return np.clip(value, SMALLEST, 1 / SMALLEST) if domain is POSITIVE else value
-
-        pairs = zip(self.names, self.domains, strict=True)
-        return self.family(**{name: hold(getattr(law, name), domain) for name, domain in pairs})
-
-    def position(self, theta: jax.Array, design: Design) -> jax.Array:
+    def position(self, theta: jax.Array, points: Points) -> jax.Array:
         """Return the coefficients, of those that are positive the logarithms, [p]."""
-        law = self.law(theta, design)
-        values = [jnp.asarray(getattr(law, name)) for name in self.names]
+        values = coefficients(self.law(theta, points))
         return jnp.stack(
             [
-                jnp.log(value) if domain is POSITIVE else value
-                for value, domain in zip(values, self.domains, strict=True)
+                jnp.log(values[name]) if is_positive(domain) else jnp.asarray(values[name])
+                for name, domain in self.domains.items()
             ]
         )
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The names of the law's coefficients."""
-        return tuple(field.name for field in dataclasses.fields(self.family))
-
-    @functools.cached_property
-    def domains(self) -> list[Domain | None]:
-        """What values each coefficient may have."""
-        probe = self.family(**dict.fromkeys(self.names, 1.0))
-        known = {name: domain for name, _, domain in fields_with_domain(probe, "")}
-        return [known.get(name) for name in self.names]
-
 
 class LawChart(Chart):
-    """The chart of any family: one coordinate per coefficient, its domain by construction.
+    """The chart of any law, nested too: one coordinate per coefficient, by its `Domain`.
 
-    A positive coefficient is exp(t), one of zero or more t^2, a fraction sigmoid(t); one
-    without a domain is its own coordinate.
+    Exponents end at `TUNING.steepest`, beyond which a term is a step that no run bounds.
     """
 
-    def __init__(self, family: type[Law]) -> None:
-        """Take the coefficients from the family's fields."""
-        self.family = family
-        self.size, self.exponents = len(self.names), self.names
+    straight = False
 
-    def log_loss_at(self, terms: jax.Array, design: Design) -> jax.Array:
-        params, tokens = jnp.exp(design.x + design.mean_x), jnp.exp(design.y + design.mean_y)
-        return jnp.log(self.law(terms, design)(params, tokens))
+    def __init__(self, template: Law) -> None:
+        """Take the coefficients from a law of the family."""
+        self.template = template
 
-    def law(self, theta: Any, design: Design) -> Law:
-        values = [_inside(t, domain) for t, domain in zip(theta, self.domains, strict=True)]
-        return self.family(**dict(zip(self.names, values, strict=True)))
-
-    def coordinates(self, law: Any, design: Design) -> jax.Array:
-        values = [jnp.asarray(getattr(law, name), float) for name in self.names]
-        return jnp.stack([_outside(v, d) for v, d in zip(values, self.domains, strict=True)])
-
-    def draw(self, rng: np.random.Generator, count: int, design: Design, loss: Any) -> Any:
-        """Draw every coefficient from 0.01 to 10,000, evenly in the logarithm."""
-        values = 10.0 ** rng.uniform(-2.0, 4.0, (self.size, count))
-        fractions = rng.uniform(0.0, 1.0, (self.size, count))
-        columns = [
-            _outside(jnp.asarray(f if domain is FRACTION else v), domain)
-            for v, f, domain in zip(values, fractions, self.domains, strict=True)
+    @functools.cached_property
+    def coordinate_domains(self) -> list[Domain]:
+        """The domains whose bijections make the coordinates."""
+        return [
+            domain.up_to(TUNING.steepest) if domain.role == "exponent" else domain
+            for domain in self.domains.values()
         ]
-        return np.stack([np.asarray(column) for column in columns], axis=1)
+
+    def log_loss_at(self, terms: jax.Array, points: Points) -> jax.Array:
+        return jnp.log(self.loss_of(self.values(terms), points))
+
+    def loss_of(self, values: Any, points: Points) -> jax.Array:
+        """Return L at every point from the coefficients in order."""
+        return self.build(values).loss_at_log(points.x, points.y, **points.axes)
+
+    def values(self, theta: Any) -> list[Any]:
+        """Return the coefficients in order."""
+        pairs = zip(self.coordinate_domains, theta, strict=True)
+        return [domain.from_real(t) for domain, t in pairs]
+
+    def build(self, values: Any) -> Law:
+        """Return the law of coefficients in order."""
+        return with_coefficients(self.template, dict(zip(self.names, values, strict=True)))
+
+    def law(self, theta: Any, points: Points) -> Law:
+        return self.build(self.values(theta))
+
+    def coordinates(self, law: Any, points: Points) -> jax.Array:
+        values = coefficients(law)
+        pairs = zip(self.names, self.coordinate_domains, strict=True)
+        return jnp.stack([jnp.asarray(d.to_real(jnp.asarray(values[n]))) for n, d in pairs])
 
 
-def _inside(t: jax.Array, domain: Domain | None) -> jax.Array:
-    if domain is POSITIVE:
-        return jnp.exp(t)
-    if domain is NON_NEGATIVE:
-        return t * t
-    return jax.nn.sigmoid(t) if domain is FRACTION else t
-
-
-def _outside(value: jax.Array, domain: Domain | None) -> jax.Array:
-    if domain is POSITIVE:
-        return jnp.log(value)
-    if domain is NON_NEGATIVE:
-        return jnp.sqrt(value)
-    return jax.scipy.special.logit(value) if domain is FRACTION else value
+def is_positive(domain: Domain) -> bool:
+    """Return whether a coefficient is told by its logarithm: it is positive without end."""
+    return not domain.contains(0.0) and domain.contains(1e6) and not domain.contains(-1.0)

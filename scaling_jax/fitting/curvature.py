@@ -15,11 +15,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from scaling_jax._pytree import FRACTION, NON_NEGATIVE, POSITIVE, Domain
-from scaling_jax.fitting.charts import Chart, Design
+from scaling_jax._pytree import Domain, coefficients, with_coefficients
+from scaling_jax.fitting.charts import Chart, Points, is_positive
 from scaling_jax.fitting.objective import Data, Objective
 from scaling_jax.fitting.optimum import residual_slopes, scaled_residuals
-from scaling_jax.fitting.power import PowerChart
 from scaling_jax.fitting.problem import Problem
 from scaling_jax.fitting.resampling import student_quantile
 
@@ -30,8 +29,9 @@ class Curvature(NamedTuple):
     `noise` is s, and `dispersion` the scale by which twice the rise of the objective is
     distributed as chi-squared: E[psi^2] / E[psi']. `spectrum` [p] holds the singular values
     of the weighted, scaled residuals' derivatives with respect to the logarithms of the
-    coefficients, N and D in units of their geometric means; `directions` [p, p] the
-    combinations of coefficients that belong to them, in rows; `leverage` [n].
+    coefficients (those of either sign themselves), N and D in units of their geometric means
+    where the family takes them up; `directions` [p, p] the combinations of coefficients that
+    belong to them, in rows; `leverage` [n].
     """
 
     noise: float
@@ -73,37 +73,59 @@ def intervals(
         half = reach * marginal.error
         with np.errstate(over="ignore", invalid="ignore"):
             ends = np.array([marginal.position - half, marginal.position + half])
-            low, high = np.exp(ends) if marginal.domain is POSITIVE else ends
-        if marginal.domain in (NON_NEGATIVE, FRACTION):
-            low = max(low, 0.0)
-        if marginal.domain is FRACTION:
-            high = min(high, 1.0)
-        result[marginal.name] = (float(low), float(high))
+            low, high = np.exp(ends) if is_positive(marginal.domain) else ends
+        result[marginal.name] = clipped(marginal.domain, float(low), float(high))
     return result
+
+
+def clipped(domain: Domain, low: float, high: float) -> tuple[float, float]:
+    """Return an interval within what its coefficient may be."""
+    least, most = bounds(domain)
+    return max(low, least), min(high, most)
+
+
+def bounds(domain: Domain) -> tuple[float, float]:
+    """Return the least and the largest number of a domain, infinite where there is none."""
+    reached = np.asarray(domain.from_real(np.append(np.linspace(-40, 40, 81), np.pi / 2)))
+    least, most = float(reached.min()), float(reached.max())
+    if not domain.contains(-1e-30) and domain.contains(1e-30):
+        least = 0.0
+    return (
+        -np.inf if domain.contains(-1e30) else least,
+        np.inf if domain.contains(1e30) else most,
+    )
 
 
 class Marginal(NamedTuple):
     """One coefficient by itself: its position (a logarithm where positive) and error."""
 
     name: str
-    domain: Domain | None
+    domain: Domain
     position: float
     error: float
 
 
 def marginals(problem: Problem, theta: np.ndarray, noise: float) -> list[Marginal]:
     """Return each coefficient's standard error, from the curvature."""
-    count, chart = len(problem.runs), problem.chart
-    rows = np.asarray(residual_slopes(problem.objective, theta, problem.data))[:count]
-    rows = np.nan_to_num(rows)
-    fisher = (rows.T * problem.data.weight[:count]) @ rows
-    sizes, vectors = np.linalg.eigh(fisher)
+    plain, plain_theta = problem.plain(theta)
+    rows = _weighted_slopes(problem, theta)
+    positions, slopes = _positions(problem.chart, plain_theta, plain.data.points)
+    if plain is not problem:  # where coordinates move to as the same losses do
+        moved = np.linalg.pinv(_weighted_slopes(plain, plain_theta), rcond=1e-13) @ rows
+        slopes = np.asarray(slopes) @ moved
+    _, sizes, directions = np.linalg.svd(rows, full_matrices=False)
     # A direction that the runs do not see at all has a huge error, not none.
-    inverse = (vectors / np.maximum(sizes, 1e-16 * sizes[-1])) @ vectors.T
-    positions, slopes = _positions(chart, theta, problem.data.design)
-    errors = noise * np.sqrt(np.maximum(np.einsum("ip,pq,iq->i", slopes, inverse, slopes), 0))
-    columns = zip(chart.names, chart.domains, np.asarray(positions), errors, strict=True)
-    return [Marginal(n, d, float(position), float(e)) for n, d, position, e in columns]
+    along = (np.asarray(slopes) @ directions.T) / np.maximum(sizes, 1e-8 * sizes[0])
+    errors = noise * np.linalg.norm(along, axis=1)
+    columns = zip(problem.chart.domains.items(), np.asarray(positions), errors, strict=True)
+    return [Marginal(n, d, float(position), float(e)) for (n, d), position, e in columns]
+
+
+def _weighted_slopes(problem: Problem, theta: np.ndarray) -> np.ndarray:
+    """Return sqrt(w) d residual / d theta of the runs, [n, p]."""
+    count = len(problem.runs)
+    rows = np.asarray(residual_slopes(problem.objective, theta, problem.data))[:count]
+    return np.nan_to_num(rows) * np.sqrt(problem.data.weight[:count])[:, None]
 
 
 def _noise(problem: Problem, theta: np.ndarray) -> tuple[float, float]:
@@ -122,11 +144,11 @@ def _noise(problem: Problem, theta: np.ndarray) -> tuple[float, float]:
         free = r[np.argsort(np.abs(r), kind="stable")[problem.chart.size :]]
         band = _kernel_width(free)
         inside = max(np.mean(np.abs(free) <= band), 1 / len(free))
-        bend = inside * min(1.0, problem.delta / max(band, 1e-300))
+        share = inside * min(1.0, problem.delta / max(band, 1e-300))
     else:
-        bend = float(np.mean(np.abs(r) <= problem.delta))
-    bend = max(bend, 1e-300)
-    return float(np.sqrt(square) / bend), float(square / bend)
+        share = float(np.mean(np.abs(r) <= problem.delta))
+    share = max(share, 1e-300)
+    return float(np.sqrt(square) / share), float(square / share)
 
 
 def _kernel_width(r: np.ndarray) -> float:
@@ -136,27 +158,28 @@ def _kernel_width(r: np.ndarray) -> float:
 
 
 @functools.partial(jax.jit, static_argnames="chart")
-def _positions(chart: Chart, theta: Any, design: Design) -> tuple[jax.Array, jax.Array]:
-    slopes = jax.jacfwd(lambda t: chart.position(t, design))(theta)
-    return chart.position(theta, design), slopes
+def _positions(chart: Chart, theta: Any, points: Points) -> tuple[jax.Array, jax.Array]:
+    slopes = jax.jacfwd(lambda t: chart.position(t, points))(theta)
+    return chart.position(theta, points), slopes
 
 
 @functools.partial(jax.jit, static_argnames="objective")
 def _sensitivity(objective: Objective, theta: Any, data: Data) -> jax.Array:
-    """Return d residual / d log coefficient, [n, p]."""
-    chart, design = objective.chart, data.design
-    if isinstance(chart, PowerChart):
-        zero = jnp.zeros_like(design.mean_x)
-        design = design._replace(mean_x=zero, mean_y=zero)
-    law = chart.law(theta, design)
-    params, tokens = jnp.exp(design.x + design.mean_x), jnp.exp(design.y + design.mean_y)
+    """Return d residual / d log coefficient, [n, p]; of one of either sign by itself."""
+    chart, zero = objective.chart, jnp.zeros_like(data.points.centre_x)
+    points = data.points._replace(centre_x=zero, centre_y=zero)
+    law = chart.law(theta, points)  # N and D counted about the centre
+    values = coefficients(law)
 
-    def predictions(logs: jax.Array) -> jax.Array:
-        scaled = {
-            name: getattr(law, name) * jnp.exp(log)
-            for name, log in zip(chart.names, logs, strict=True)
+    def predictions(changes: jax.Array) -> jax.Array:
+        pairs = zip(chart.domains.items(), changes, strict=True)
+        moved = {
+            name: values[name] + change
+            if domain.contains(-1.0)
+            else values[name] * jnp.exp(change)
+            for (name, domain), change in pairs
         }
-        loss = chart.family(**scaled).loss(params, tokens)
+        loss = with_coefficients(law, moved).loss_at_log(points.x, points.y, **points.axes)
         return data.precision * (jnp.log(loss) if objective.residual == "log" else loss)
 
     return jax.jacfwd(predictions)(jnp.zeros(chart.size))

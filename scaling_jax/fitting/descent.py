@@ -5,7 +5,8 @@ and where it starts. Each step offers points along three directions and takes th
 
 - Newton's, with the exact Hessian of the Huber objective;
 - Gauss-Newton's, with every run weighted by psi(r) / r, which never leaves the way down;
-- the same, damped, for starts from which the whole step leads astray.
+- the same, damped, for starts from which the whole step leads astray;
+- both of these bent along the valley, in charts in which valleys are not straight.
 
 Huber's threshold starts wide and shrinks with every step to its value: the first steps see
 nearly a least-squares problem, and the last ones the true objective, on which Newton's
@@ -13,6 +14,7 @@ method is finite, as it is piecewise nearly quadratic.
 """
 
 import functools
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
@@ -22,15 +24,17 @@ import jax.numpy as jnp
 import numpy as np
 
 from scaling_jax.fitting.linear import solve_symmetric
-from scaling_jax.fitting.objective import Data, Model, Objective, model, value
+from scaling_jax.fitting.objective import (
+    Data,
+    Model,
+    Objective,
+    acceleration_forces,
+    model,
+    value,
+)
+from scaling_jax.fitting.tuning import TUNING, lanes_at_a_time, workers
 
-# The short ones stop at the first kinks of Huber's function, which the Hessian does not see.
-_NEWTON_LENGTHS = (1.0, 0.3, 0.05, 0.005, 0.0005)
-_DAMPINGS = (0.1,)
 _TINY_DAMPING = 1e-11
-
-_SHRINK = 0.5
-_MAX_STEPS = 150
 # Below this Newton decrement, relative to the objective, a whole Newton step is trusted
 # although rounding hides whether the objective falls; below the second it is over.
 _NEARLY_THERE = 1e-9
@@ -39,13 +43,6 @@ _FALLING = 0.1  # a decrement that falls by less than this is rounding error
 _CONVERGED = 1e-10
 # Half the square of a residual that is rounding error.
 _ROUNDING = 1e-30
-
-# Lanes in one call times runs: its arrays stay in the cache, and XLA leaves them undivided,
-# so that two blocks at a time keep two cores busier than one divided block.
-_BLOCK = 2**12
-_MOST_LANES = 16
-# A block stops when so small a share of its lanes, one in so many, is left moving.
-_PATIENCE = 4
 
 
 class Springs(NamedTuple):
@@ -61,7 +58,7 @@ class Springs(NamedTuple):
 
 
 class Lanes(NamedTuple):
-    """Many problems on one design: theta [lanes, p], the rest [lanes, n] or [lanes].
+    """Many problems on the same points: theta [lanes, p], the rest [lanes, n] or [lanes].
 
     `springs`, where there are any, are a part of what the lanes minimise.
     """
@@ -102,11 +99,12 @@ def descend(
     extra: Extra | None = None,
 ) -> _State:
     """Return the end of one lane's descent; `extra(theta)` is added to the objective."""
+    most = jnp.asarray(TUNING.most_steps)
     infinity = jnp.full_like(delta, jnp.inf)
     start = _State(theta, infinity, infinity, jnp.asarray(True), jnp.asarray(0))
     return jax.lax.while_loop(
         lambda state: state.moving,
-        lambda state: _advance(objective, state, data, delta, first_delta, extra),
+        lambda state: _advance(objective, state, data, delta, first_delta, most, extra),
         start,
     )
 
@@ -126,9 +124,10 @@ def _advance(
     data: Data,
     delta: jax.Array,
     first_delta: jax.Array,
+    most_steps: jax.Array,
     extra: Extra | None,
 ) -> _State:
-    shrunk = first_delta * _SHRINK ** state.step.astype(first_delta.dtype)
+    shrunk = first_delta * TUNING.shrink ** state.step.astype(first_delta.dtype)
     # The comparison is false for an infinite delta: squared error.
     threshold = jnp.where(shrunk > delta, shrunk, delta)
 
@@ -138,32 +137,37 @@ def _advance(
 
     near = model(objective, state.theta, data, threshold)
     if extra is not None:
-        bend = jax.hessian(extra)(state.theta)
+        curvature = jax.hessian(extra)(state.theta)
         near = Model(
             value=near.value + extra(state.theta),
             gradient=near.gradient + jax.grad(extra)(state.theta),
-            hessian=near.hessian + bend,
-            gauss=near.gauss + bend,
+            hessian=near.hessian + curvature,
+            gauss=near.gauss + curvature,
         )
-    steps = _steps(near)
+    steps = _steps(near, objective, state.theta, data, threshold)
     trials = jnp.stack([state.theta, *(state.theta - step for step in steps)])
     values = jnp.append(near.value, jax.vmap(total)(trials[1:]))
     values = jnp.where(jnp.isfinite(values), values, jnp.inf)
     new = _next(state, trials, values, near.gradient @ steps[0], threshold <= delta)
     resolved = new.value <= _ROUNDING * jnp.sum(data.weight)
-    return new._replace(moving=new.moving & ~resolved & (new.step < _MAX_STEPS))
+    return new._replace(moving=new.moving & ~resolved & (new.step < most_steps))
 
 
-def _steps(near: Model) -> list[jax.Array]:
+def _steps(
+    near: Model, objective: Objective, theta: jax.Array, data: Data, delta: jax.Array
+) -> list[jax.Array]:
     """Return the steps to try, the whole Newton step first."""
     diagonal = jnp.diagonal(near.gauss)
     scale = jnp.maximum(diagonal, 1e-10 * jnp.max(diagonal)) + 1e-300
     newton = solve_symmetric(near.hessian, near.gradient, scale, _TINY_DAMPING)
-    dampings = (_TINY_DAMPING, *_DAMPINGS)
-    return [
-        *(length * newton for length in _NEWTON_LENGTHS),
-        *(solve_symmetric(near.gauss, near.gradient, scale, d) for d in dampings),
-    ]
+    steps = [length * newton for length in TUNING.newton]
+    for damping in (_TINY_DAMPING, TUNING.damping):
+        step = solve_symmetric(near.gauss, near.gradient, scale, damping)
+        steps.append(step)
+        if not objective.chart.straight:
+            forces = acceleration_forces(objective, theta, data, delta, step)
+            steps.append(step + 0.5 * solve_symmetric(near.gauss, forces, scale, damping))
+    return steps
 
 
 def _next(
@@ -189,14 +193,20 @@ def _next(
 
 @functools.partial(jax.jit, static_argnames="objective")
 def _descend_block(
-    objective: Objective, lanes: Lanes, states: _State, data: Data, delta: Any, patience: Any
+    objective: Objective,
+    lanes: Lanes,
+    states: _State,
+    data: Data,
+    delta: Any,
+    patience: Any,
+    most_steps: Any,
 ) -> _State:
     """Return the states when no more than `patience` lanes are left moving."""
 
     def advance(lane: Lanes, state: _State) -> _State:
         extra = _energy(objective, lane.springs, data)
         own = data._replace(target=lane.target, weight=data.weight * lane.weight)
-        new = _advance(objective, state, own, delta, lane.first_delta, extra)
+        new = _advance(objective, state, own, delta, lane.first_delta, most_steps, extra)
         return jax.tree.map(functools.partial(jnp.where, state.moving), new, state)
 
     return jax.lax.while_loop(
@@ -211,7 +221,7 @@ def _energy(objective: Objective, spring: Springs | None, data: Data) -> Extra |
         return None
 
     def energy(theta: jax.Array) -> jax.Array:
-        place = spring.which @ objective.chart.position(theta, data.design)
+        place = spring.which @ objective.chart.position(theta, data.points)
         return spring.stiffness / 2 * (place - spring.value) ** 2
 
     return energy
@@ -222,16 +232,19 @@ def descend_lanes(
     lanes: Lanes,
     data: Data,
     delta: float,
+    *,
+    most_steps: int = TUNING.most_steps,
     progress: Progress | None = None,
 ) -> Ends:
     """Return where every lane ends, as NumPy arrays; call it under `jax.enable_x64(True)`.
 
-    Blocks of lanes share one compiled program and run on two threads. A block stops when
-    few of its lanes are left moving, and those go on together: no lane waits for another.
-    After each, progress(lanes at rest, lanes in all) is called.
+    Blocks of lanes share one compiled program and run on as many threads as the machine has
+    cores. A block stops when few of its lanes are left moving, and those go on together: no
+    lane waits for another. After each, progress(lanes at rest, lanes in all) is called, by
+    one thread at a time and with numbers that never fall.
     """
     count, runs = lanes.weight.shape
-    width = int(np.clip(_BLOCK // runs, 1, _MOST_LANES))
+    width = lanes_at_a_time(runs)
     infinity = np.full(count, np.inf)
     states = _State(
         theta=np.array(lanes.theta, float),
@@ -240,20 +253,23 @@ def descend_lanes(
         moving=np.ones(count, bool),
         step=np.zeros(count, int),
     )
-    left = np.arange(count)
-    with ThreadPoolExecutor(max_workers=2) as pool:
+    left, telling = np.arange(count), threading.Lock()
+    with ThreadPoolExecutor(max_workers=workers()) as pool:
         while left.size:
 
             def block(first: int, left: np.ndarray = left) -> None:
                 index = left[np.minimum(np.arange(first, first + width), left.size - 1)]
                 own, start = jax.tree.map(lambda leaf: leaf[index], (lanes, states))
-                patience = width // _PATIENCE if left.size > width else 0
+                patience = width // TUNING.patience if left.size > width else 0
                 with jax.enable_x64(True):
-                    end = _descend_block(objective, own, start, data, delta, patience)
+                    end = _descend_block(
+                        objective, own, start, data, delta, patience, most_steps
+                    )
                     for leaf, new in zip(states, end, strict=True):
                         leaf[index] = np.asarray(new)
                 if progress is not None:
-                    progress(count - int(states.moving.sum()), count)
+                    with telling:
+                        progress(count - int(states.moving.sum()), count)
 
             list(pool.map(block, range(0, left.size, width)))
             left = left[states.moving[left]]

@@ -3,25 +3,24 @@
 from collections.abc import Iterator
 from typing import Any
 
-import jax
 import numpy as np
 
-from scaling_jax._pytree import POSITIVE
-from scaling_jax.fitting.charts import SMALLEST
-from scaling_jax.fitting.curvature import Curvature
+from scaling_jax._pytree import coefficients
+from scaling_jax.fitting.charts import SMALLEST, is_positive
+from scaling_jax.fitting.curvature import Curvature, bounds
 from scaling_jax.fitting.optimum import Optimum, descend_again, scaled_residuals
-from scaling_jax.fitting.power import SMALLEST_COUPLING
 from scaling_jax.fitting.problem import Problem
+from scaling_jax.fitting.tuning import TUNING
 from scaling_jax.laws import Law
 
 # A standard error moves some coefficient by more than this factor's logarithm.
 _FLAT = 0.5
 # Above this condition number a combination of coefficients is rounding error.
 _UNSEEN = 1e6
-# E below this share of the smallest loss is at its bound.
-_AT_ZERO = 1e-6
-# Exponents above it make of a term a step.
-_STEEP = 5.0
+# A floor below this share of the smallest loss is at its bound, as is a number so near one.
+_AT_BOUND = 1e-6
+# An exponent below it is as good as none.
+_NO_EXPONENT = 1e-3
 # Components of the flattest direction that are named.
 _TRADES = 0.3
 # Runs that lie within this standard deviation of a line, in log params and log tokens.
@@ -30,8 +29,6 @@ _ON_A_LINE = 0.05
 _DECIDES = 0.2
 # Residuals above so many robust standard deviations.
 _OUTLIER = 8.0
-# Fewer starts than this that agree may have missed a better optimum.
-_FEW_STARTS = 3
 # With less freedom 95 % intervals from the curvature hold the truth less than 93 % of the time
 # (`benchmarks/fit_coverage.py`: 84 % at 12 runs).
 _FEW_FREE = 20
@@ -88,7 +85,7 @@ def describe(problem: Problem, row: int) -> str:
 def _convergence(optimum: Optimum) -> Iterator[str]:
     if not optimum.converged:
         yield "The descent ended before the optimality conditions held: the law is not final."
-    if optimum.agreeing < min(_FEW_STARTS, optimum.starts):
+    if optimum.agreeing < min(TUNING.enough, optimum.starts):
         yield (
             f"Only {optimum.starts_converged:.1%} of the starts reached the optimum; "
             "there may be a better one, so try more starts."
@@ -118,21 +115,26 @@ def _line(problem: Problem) -> Iterator[str]:
 
 
 def _bounds(problem: Problem, law: Law) -> Iterator[str]:
-    values = {name: float(value) for name, value in vars(law).items()}
-    domains = dict(zip(problem.chart.names, problem.chart.domains, strict=True))
-    if "E" in values and values["E"] < _AT_ZERO * problem.runs.loss.min():
-        yield "E is at its bound of zero: the runs show no floor of the loss."
-    for name, value in values.items():
-        if name == "k" and value < SMALLEST_COUPLING * (1 + 1e-3):
-            yield f"k is at its bound of {SMALLEST_COUPLING:g}: one term rules at every run."
-        if domains[name] is not POSITIVE:
-            continue
-        if name in problem.chart.exponents and value < 1e-3:
+    chart, smallest = problem.chart, float(problem.runs.loss.min())
+    extra = getattr(chart, "smallest", {})
+    for name, value in coefficients(law).items():
+        domain = chart.domains[name]
+        if domain.role == "floor" and value < _AT_BOUND * smallest:
+            yield f"{name} is at its bound of zero: the runs show no floor of the loss."
+        elif domain.role == "exponent" and name in extra:
+            if value < extra[name] * (1 + 1e-3):
+                bound = f"{extra[name]:g}"
+                yield f"{name} is at its bound of {bound}: one term rules at every run."
+        elif domain.role == "exponent" and value < _NO_EXPONENT:
             yield f"{name} is nearly zero: the runs do not show its term."
-        if name in ("alpha", "beta", "alpha_N") and value > _STEEP:
+        elif domain.role == "exponent" and value > TUNING.steepest * (1 - 1e-3):
             yield f"{name} has run away to {value:.3g}: only the smallest runs show its term."
-        if not SMALLEST < value < 1 / SMALLEST:
+        elif is_positive(domain) and not SMALLEST < value < 1 / SMALLEST:
             yield f"{name} has run away to {value:g}: the runs do not fix the law."
+        for bound in bounds(domain):
+            own = domain.role == "floor" or is_positive(domain)
+            if not own and abs(value - bound) < _AT_BOUND * max(abs(bound), 1.0):
+                yield f"{name} is at its bound of {bound:g}: the runs do not fix it."
 
 
 def _valley(problem: Problem, law: Any, local: Curvature) -> Iterator[str]:
@@ -146,8 +148,10 @@ def _valley(problem: Problem, law: Any, local: Curvature) -> Iterator[str]:
         for name, part in zip(problem.chart.names, direction, strict=True)
         if part > _TRADES * direction.max()
     ]
-    if names == ["E"] and float(law.E) < _AT_ZERO * problem.runs.loss.min():
-        return  # said of its bound already
+    values, least = coefficients(law), _AT_BOUND * problem.runs.loss.min()
+    if len(names) == 1 and problem.chart.domains[names[0]].role == "floor":
+        if float(values[names[0]]) < least:
+            return  # said of its bound already
     if len(names) == 1:
         yield f"The runs hardly fix {names[0]}: take its value as a guess."
     else:
@@ -164,8 +168,10 @@ def _deciding_run(
     if problem.degrees_of_freedom < 2:
         return
     rows, laws = leave_one_out(problem, optimum.theta, local.leverage)
-    for name in problem.chart.exponents:
-        whole, without = float(getattr(law, name)), getattr(laws, name)
+    for name, domain in problem.chart.domains.items():
+        if domain.role != "exponent":
+            continue
+        whole, without = float(coefficients(law)[name]), coefficients(laws)[name]
         with np.errstate(divide="ignore", invalid="ignore"):
             shift = np.nan_to_num(np.abs(np.log(without / whole)), nan=0.0, posinf=0.0)
         worst = int(np.argmax(shift))
@@ -188,8 +194,7 @@ def leave_one_out(
     weight[np.arange(count), rows] = 0.0
     target = np.broadcast_to(data.target, weight.shape)
     thetas = descend_again(problem, theta, target, weight)
-    laws = jax.vmap(lambda t: problem.chart.law(t, data.design))(thetas)
-    return rows, jax.tree.map(np.asarray, laws)
+    return rows, problem.laws(thetas)
 
 
 def _rows(problem: Problem, optimum: Optimum) -> Iterator[str]:
@@ -204,7 +209,8 @@ def _rows(problem: Problem, optimum: Optimum) -> Iterator[str]:
             f"{describe(problem, worst)} the farthest: check them."
         )
     runs = problem.runs.where(counted)
-    table = np.stack([runs.params, runs.tokens, runs.loss])
+    read = ("params", "tokens", "loss", *problem.data.points.axes)
+    table = np.stack([runs[name] for name in read])
     doubled = len(runs) - np.unique(table, axis=1).shape[1]
     if doubled:
         yield (

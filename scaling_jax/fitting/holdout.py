@@ -1,18 +1,18 @@
 """Held-out evaluation along the direction that will be used: fit below, predict above."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 
+from scaling_jax._axes import call_law
+from scaling_jax._errors import Refusal
 from scaling_jax.fitting.fitter import fit
 from scaling_jax.fitting.records import Fit
 from scaling_jax.laws import Chinchilla, Coupled, Law, Tied
 from scaling_jax.runs import Runs, read_runs
-
-HOLDOUT_FAMILIES = (Chinchilla, Tied, Coupled)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -44,12 +44,9 @@ class HeldOut:
 
 def holdout(
     runs: Runs | Any,
-    families: Sequence[type[Law]] = HOLDOUT_FAMILIES,
+    families: Sequence[type[Law] | Law] = (Chinchilla, Tied, Coupled),
     *,
-    max_params: float | None = None,
-    max_tokens: float | None = None,
-    max_tokens_per_param: float | None = None,
-    max_train_flops: float | None = None,
+    limits: Mapping[str, Any],
     **options: Any,
 ) -> list[HeldOut]:
     """Fit each family to the runs within the limits, and predict the others.
@@ -58,9 +55,9 @@ def holdout(
 
     Args:
         runs: all the runs.
-        families: the laws to compare.
-        max_params, max_tokens, max_tokens_per_param, max_train_flops: runs above any of
-            those given are held out.
+        families: the families to compare, or laws, as `fit` takes them.
+        limits: what is fitted, as `Runs.within` names it; the other runs are held out:
+            {"max_tokens_per_param": 100}, {"max_epochs": 4}, {"corpus": "c4"} …
         **options: as `fit` takes them.
 
     Returns:
@@ -74,30 +71,23 @@ def holdout(
         >>> params = np.repeat([1e8, 1e9, 1e10], 4)
         >>> tokens = params * np.tile([10.0, 30.0, 90.0, 1000.0], 3)
         >>> runs = Runs(params=params, tokens=tokens, loss=HOFFMANN_2022(params, tokens))
-        >>> best = holdout(runs, [Chinchilla, Tied], max_tokens_per_param=100)[0]
+        >>> best = holdout(runs, [Chinchilla, Tied], limits={"max_tokens_per_param": 100})[0]
         >>> best.family, len(best.runs)
         ('Chinchilla', 3)
     """
-    limits = {
-        "max_params": max_params,
-        "max_tokens": max_tokens,
-        "max_tokens_per_param": max_tokens_per_param,
-        "max_train_flops": max_train_flops,
-    }
     runs = read_runs(runs)
-    given = {name: limit for name, limit in limits.items() if limit is not None}
-    if not given:
-        raise ValueError(f"holdout needs a limit; give one of {', '.join(limits)}")
-    below = runs.where(runs.within(**given))
-    above = runs.where(~runs.within(**given))
+    if not limits:
+        raise Refusal("holdout needs a limit, such as {'max_tokens_per_param': 100}")
+    fitted = runs.within(**limits)
+    below, above = runs.where(fitted), runs.where(~fitted)
     if not len(above):
-        words = " and ".join(f"{name} {limit:g}" for name, limit in given.items())
-        raise ValueError(f"no run is above {words}; lower the limit to hold some out")
+        words = " and ".join(f"{name} {limit}" for name, limit in limits.items())
+        raise Refusal(f"no run is outside of {words}; change the limit to hold some out")
     table, refusals = [], []
     for family in families:
         try:
             table.append(_evaluate(fit(below, family, **options), above))
-        except ValueError as refusal:
+        except Refusal as refusal:
             refusals.append(refusal)
     if not table and refusals:
         raise refusals[0]
@@ -106,7 +96,8 @@ def holdout(
 
 def _evaluate(fitted: Fit, runs: Runs) -> HeldOut:
     with jax.enable_x64(True):
-        predicted = np.asarray(fitted.law(runs.params, runs.tokens))
+        axes = {name: runs[name] for name in fitted.problem.data.points.axes}
+        predicted = np.asarray(call_law(fitted.law, runs.params, runs.tokens, **axes))
     return HeldOut(
         family=type(fitted.law).__name__,
         fitted=fitted,

@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from scaling_jax.fitting.charts import Chart, Design
+from scaling_jax.fitting.charts import Chart, Points
 
 Residual = Literal["log", "loss"]
 
@@ -24,9 +24,9 @@ class Objective(NamedTuple):
 
 
 class Data(NamedTuple):
-    """The runs as the objective sees them; every leaf is [n] but the means of the design."""
+    """The runs as the objective sees them; every leaf is [n] but the centre of the points."""
 
-    design: Design
+    points: Points
     target: Any
     weight: Any
     precision: Any
@@ -47,15 +47,15 @@ def _psi(residual: jax.Array, delta: jax.Array | float) -> jax.Array:
     return -jnp.minimum(-jnp.minimum(residual, delta), delta)
 
 
-def predictions(objective: Objective, theta: jax.Array, design: Design) -> jax.Array:
+def predictions(objective: Objective, theta: jax.Array, points: Points) -> jax.Array:
     """Return what is compared with the targets, [n]."""
-    log_loss = objective.chart.log_loss(theta, design)
+    log_loss = objective.chart.log_loss(theta, points)
     return log_loss if objective.residual == "log" else jnp.exp(log_loss)
 
 
 def residuals(objective: Objective, theta: jax.Array, data: Data) -> jax.Array:
     """Return c_i (prediction_i - target_i), [n]."""
-    return data.precision * (predictions(objective, theta, data.design) - data.target)
+    return data.precision * (predictions(objective, theta, data.points) - data.target)
 
 
 class Model(NamedTuple):
@@ -76,9 +76,9 @@ def model(objective: Objective, theta: jax.Array, data: Data, delta: jax.Array) 
 
     All that is long, a number for every run, is in the terms, in which L is simple.
     """
-    chart, design = objective.chart, data.design
+    chart, points = objective.chart, data.points
     terms = chart.terms(theta)
-    log_loss, slopes = chart.log_loss_at(terms, design), chart.slopes(terms, design)
+    log_loss, slopes = chart.log_loss_at(terms, points), chart.slopes(terms, points)
     loss = jnp.exp(log_loss) if objective.residual == "loss" else 1.0
     rows = slopes * (data.precision * loss)[None, :]
     r = data.precision * ((log_loss if objective.residual == "log" else loss) - data.target)
@@ -86,17 +86,48 @@ def model(objective: Objective, theta: jax.Array, data: Data, delta: jax.Array) 
     inside = jnp.where(jnp.abs(r) <= delta, data.weight, 0.0)
     share = data.weight * jnp.minimum(1.0, delta / jnp.maximum(jnp.abs(r), 1e-300))
     # d2 log L = d2 L / L - (d log L) (d log L)^T, of which the latter joins the rows.
-    curved = inside - force / data.precision if objective.residual == "log" else inside
-    bend = chart.bend(terms, design, force * data.precision * loss)
+    row_weights = inside - force / data.precision if objective.residual == "log" else inside
+    curvature = chart.contracted_hessian(terms, points, force * data.precision * loss)
+    gradient = rows @ force
+    hessian = _weighted(rows, row_weights) + curvature
+    gauss = _weighted(rows, share)
+    if not chart.straight:  # whose terms are the coordinates themselves
+        return Model(jnp.sum(data.weight * huber(r, delta)), gradient, hessian, gauss)
     chain = jax.jacfwd(chart.terms)(theta)
-    push = rows @ force
-    fold = jax.hessian(lambda t: push @ chart.terms(t))(theta)
+    by_chain = jax.hessian(lambda t: gradient @ chart.terms(t))(theta)
     return Model(
         value=jnp.sum(data.weight * huber(r, delta)),
-        gradient=chain.T @ push,
-        hessian=chain.T @ ((rows * curved[None, :]) @ rows.T + bend) @ chain + fold,
-        gauss=chain.T @ ((rows * share[None, :]) @ rows.T) @ chain,
+        gradient=chain.T @ gradient,
+        hessian=chain.T @ hessian @ chain + by_chain,
+        gauss=chain.T @ gauss @ chain,
     )
+
+
+def _weighted(rows: jax.Array, weights: jax.Array) -> jax.Array:
+    """Return R diag(w) R^T."""
+    return (rows * weights[None, :]) @ rows.T
+
+
+def acceleration_forces(
+    objective: Objective, theta: jax.Array, data: Data, delta: jax.Array, step: jax.Array
+) -> jax.Array:
+    """Return J^T W r'', with r'' the second derivative of the residuals along a step, [p].
+
+    Half of it, solved with the Gauss-Newton matrix, bends the step into the curved valley:
+    to second order it then is the same in any coordinates. Source: Transtrum and Sethna,
+    "Improvements to the Levenberg-Marquardt algorithm" (arXiv 1201.5885), section 3.
+    """
+
+    def at(t: jax.Array) -> jax.Array:
+        return residuals(objective, t, data)
+
+    def along(t: jax.Array) -> jax.Array:
+        return jax.jvp(at, (t,), (step,))[1]
+
+    second = jax.jvp(along, (theta,), (step,))[1]
+    r, back = jax.vjp(at, theta)
+    share = data.weight * jnp.minimum(1.0, delta / jnp.maximum(jnp.abs(r), 1e-300))
+    return back(share * second)[0]
 
 
 def value(

@@ -6,32 +6,14 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from scaling_jax._errors import Refusal
+from scaling_jax.fitting.charts import LawChart
 from scaling_jax.fitting.descent import Ends, Lanes, Progress, Springs, descend_lanes
-from scaling_jax.fitting.objective import Data, Objective, residuals, value
-from scaling_jax.fitting.power import PowerChart
+from scaling_jax.fitting.objective import Data, Objective, residuals
 from scaling_jax.fitting.problem import Problem
+from scaling_jax.fitting.starts import starting_points
+from scaling_jax.fitting.tuning import TUNING
 from scaling_jax.laws import Law
-
-# The threshold of a first step far from the optimum: nearly every residual counts as small.
-_WIDE = 1.0
-# Where nothing is known of a family: so many times the starts, the best of more draws.
-_EFFORT = 8
-_DRAWS = 64
-# Above so many runs the starts see a sample of them, and the best ends then see all.
-_MANY_RUNS = 2048
-_SAMPLE = 1024
-# The second of two descents to a neighbouring optimum sees so much more as small.
-_WIDER = 16.0
-# Objectives that differ by less than this share are as good as linear.
-_LINEAR = 1e-2
-_OFF_ZERO = 0.05
-_FINALISTS = 4
-# Where the best end is not final, the finalists go on from so many first thresholds.
-_THRESHOLDS = 8
-_ROUNDS = 3
-# Objectives are the same within this share, or where residuals are as small as this.
-_SAME = 1e-6
-_NOTHING = 1e-12
 
 
 class Optimum(NamedTuple):
@@ -51,34 +33,90 @@ class Optimum(NamedTuple):
 
 def find_optimum(problem: Problem, starts: int, seed: int, guess: Law | None) -> Optimum:
     """Return the lowest end of `starts` descents; call it under `jax.enable_x64(True)`."""
-    seen = _sample(problem)
-    thetas = _starting_points(problem._replace(data=seen), starts, seed, guess)
-    first = descend(problem._replace(data=seen), thetas, _WIDE)
+    rng = np.random.default_rng(seed)
+    seen = problem._replace(data=_sample(problem))
+    thetas = starting_points(seen, starts, rng, guess)
+    first = _restarted(seen, descend(seen, thetas, TUNING.wide), rng)
     ends = first
-    if seen is not problem.data:
+    if seen.data is not problem.data:
         finalists = _finalists(first)
         ends = descend(problem, finalists, warm_delta(problem, finalists[0]))
     ends = _final(problem, ends)
     best = int(np.argmin(ends.objective))
-    lowest = ends.objective[best] if seen is problem.data else first.objective.min()
-    same = lowest * (1 + _SAME) + _NOTHING**2 * np.sum(seen.weight)
-    agreeing = int(np.sum(first.objective <= same))
+    lowest = ends.objective[best] if seen.data is problem.data else first.objective.min()
     if not np.isfinite(ends.objective[best]):
-        raise ValueError(
-            f"no start of {problem.chart.family.__name__} has a finite objective; give a law "
+        raise Refusal(
+            f"no start of {problem.chart.family} has a finite objective; give a law "
             "with coefficients that suit the runs in place of the family"
         )
     return Optimum(
         theta=ends.theta[best],
         objective=float(ends.objective[best]),
         converged=bool(ends.converged[best]),
-        agreeing=agreeing,
+        agreeing=int(np.sum(_agree(first.objective, lowest, seen.data))),
         starts=len(thetas),
     )
 
 
+def _agree(objectives: np.ndarray, lowest: float, data: Data) -> np.ndarray:
+    """Return which objectives are the lowest, but for rounding."""
+    return objectives <= lowest * (1 + TUNING.same) + TUNING.nothing**2 * np.sum(data.weight)
+
+
+def _restarted(problem: Problem, ends: Ends, rng: np.random.Generator) -> Ends:
+    """Return ends of which enough agree, or as many as can be made to.
+
+    Each of the best, distinct ends goes on alone: from it, descents on resampled runs, and
+    from where those end on the real ones; what is lower takes its place. Resampled runs have
+    valleys elsewhere, so that no spurious one holds all of them. Source: Wood, "Minimizing
+    model fitting objectives that contain spurious local minima by bootstrap restarting",
+    Biometrics 57 (2001).
+    """
+    chosen = _distinct(ends.objective)
+    for _ in range(TUNING.rounds):
+        lowest = ends.objective.min()
+        agreeing = int(np.sum(_agree(ends.objective, lowest, problem.data)))
+        if agreeing >= min(TUNING.enough, len(ends.objective)) or not np.isfinite(lowest):
+            break
+        each = TUNING.restarts * TUNING.lineages // len(chosen)
+        parents = np.repeat(chosen, each)
+        again = _from_resamples(problem, ends.theta[parents], rng)
+        for parent in chosen:
+            own = np.flatnonzero(parents == parent)
+            best = own[np.argmin(again.objective[own])]
+            if again.objective[best] < ends.objective[parent]:
+                for leaf, new in zip(ends, again, strict=True):
+                    leaf[parent] = new[best]
+    return ends
+
+
+def _distinct(objectives: np.ndarray) -> np.ndarray:
+    """Return the places of the best ends that differ from each other."""
+    order = np.argsort(objectives)
+    order = order[np.isfinite(objectives[order])]
+    apart = np.append(True, np.diff(objectives[order]) > TUNING.same * objectives[order][:-1])
+    return order[apart][: TUNING.lineages]
+
+
+def _from_resamples(problem: Problem, thetas: np.ndarray, rng: np.random.Generator) -> Ends:
+    """Return ends on the real runs of descents that began on resampled ones."""
+    weight = problem.data.weight
+    counted = weight > 0
+    drawn = rng.multinomial(counted.sum(), counted / counted.sum(), len(thetas))
+    lanes = Lanes(
+        theta=thetas,
+        target=np.broadcast_to(problem.data.target, (len(thetas), len(weight))),
+        weight=drawn.astype(float),
+        first_delta=np.full(len(thetas), TUNING.nudge),
+    )
+    moved = descend_lanes(
+        problem.objective, lanes, problem.data, problem.delta, most_steps=TUNING.short
+    )
+    return descend(problem, moved.theta, TUNING.nudge)
+
+
 def _finalists(ends: Ends) -> np.ndarray:
-    return ends.theta[np.argsort(ends.objective)[:_FINALISTS]]
+    return ends.theta[np.argsort(ends.objective)[: TUNING.finalists]]
 
 
 def _final(problem: Problem, ends: Ends) -> Ends:
@@ -87,12 +125,12 @@ def _final(problem: Problem, ends: Ends) -> Ends:
     Huber's kinks can stop a descent short of the optimum; another first threshold meets
     others of them.
     """
-    firsts = np.geomspace(min(problem.delta, _WIDE), _WIDE, _THRESHOLDS)
-    for _ in range(_ROUNDS):
+    firsts = np.geomspace(min(problem.delta, TUNING.wide), TUNING.wide, TUNING.thresholds)
+    for _ in range(TUNING.final_rounds):
         if ends.converged[np.argmin(ends.objective)]:
             break
         finalists = _finalists(ends)
-        again = np.repeat(finalists, _THRESHOLDS, axis=0)
+        again = np.repeat(finalists, TUNING.thresholds, axis=0)
         ends = descend(problem, again, np.tile(firsts, len(finalists)))
     return ends
 
@@ -126,20 +164,32 @@ def descend_again(
     threshold: the two rarely end in different valleys, and then the lower one counts.
     """
     count, narrow = len(target), warm_delta(problem, theta)
-    # A coordinate at zero may be at its bound, where the objective is flat: off it.
-    start = np.where(np.abs(theta) < _OFF_ZERO, _OFF_ZERO, theta)
+    start = off_bounds(problem, theta)
     starts = np.broadcast_to(start, (count, len(theta)))
     lanes = Lanes(starts, target, weight, first_delta=np.full(count, narrow))
-    ends = descend_lanes(problem.objective, lanes, problem.data, problem.delta, progress)
+    ends = descend_lanes(
+        problem.objective, lanes, problem.data, problem.delta, progress=progress
+    )
     linear = _linear_objectives(problem, start, ends.theta, lanes)
-    doubtful = np.flatnonzero(~(np.abs(linear - ends.objective) <= _LINEAR * ends.objective))
+    doubtful = np.flatnonzero(
+        ~(np.abs(linear - ends.objective) <= TUNING.linear * ends.objective)
+    )
     if doubtful.size:
         lanes = jax.tree.map(lambda leaf: leaf[doubtful], lanes)
-        lanes = lanes._replace(first_delta=_WIDER * lanes.first_delta)
+        lanes = lanes._replace(first_delta=TUNING.wider * lanes.first_delta)
         second = descend_lanes(problem.objective, lanes, problem.data, problem.delta)
         lower = second.objective < ends.objective[doubtful]
         ends.theta[doubtful[lower]] = second.theta[lower]
     return ends.theta
+
+
+def off_bounds(problem: Problem, theta: np.ndarray) -> np.ndarray:
+    """Return a point off the bounds of its coefficients, where the objective is flat."""
+    chart = problem.chart
+    if not isinstance(chart, LawChart):  # whose bounds all are at zero
+        return np.where(np.abs(theta) < TUNING.off_bound, TUNING.off_bound, theta)
+    slopes = [jax.grad(d.from_real)(t) for d, t in zip(chart.coordinate_domains, theta)]
+    return theta + np.where(np.abs(slopes) < TUNING.off_bound, TUNING.off_bound, 0.0)
 
 
 def _linear_objectives(
@@ -157,7 +207,7 @@ def _linear_objectives(
 def warm_delta(problem: Problem, theta: np.ndarray) -> float:
     """Return the first threshold of descents that start near their end."""
     sizes = np.abs(scaled_residuals(problem, theta))
-    return max(min(problem.delta, _WIDE), float(np.median(sizes)))
+    return max(min(problem.delta, TUNING.wide), float(np.median(sizes)))
 
 
 def scaled_residuals(problem: Problem, theta: np.ndarray) -> np.ndarray:
@@ -178,35 +228,12 @@ def residual_slopes(objective: Objective, theta: Any, data: Data) -> jax.Array:
 
 
 def _sample(problem: Problem) -> Data:
-    """Return all data, or of many a sample that is even in tokens/param."""
-    count, data = len(problem.runs), problem.data
-    if count <= _MANY_RUNS:
-        return data
-    ranks = np.linspace(0, count - 1, _SAMPLE).astype(int)
-    rows = np.argsort(problem.runs.tokens_per_param, kind="stable")[ranks]
-    design = data.design._replace(x=data.design.x[rows], y=data.design.y[rows])
-    return Data(design, data.target[rows], data.weight[rows], data.precision[rows])
-
-
-def _starting_points(problem: Problem, starts: int, seed: int, guess: Law | None) -> np.ndarray:
-    rng, chart, data = np.random.default_rng(seed), problem.chart, problem.data
-    real = np.flatnonzero(data.weight > 0)
-    design = data.design._replace(x=data.design.x[real], y=data.design.y[real])
-    loss = data.target[real]
-    if problem.objective.residual == "log":
-        loss = np.exp(loss)
-    if isinstance(chart, PowerChart):
-        thetas = chart.draw(rng, starts, design, loss)
-    else:
-        drawn = chart.draw(rng, starts * _DRAWS, design, loss)
-        values = np.asarray(_values(problem.objective, drawn, data))
-        thetas = drawn[np.argsort(values)[: starts * _EFFORT]]  # NaN comes last
-    if guess is not None:
-        thetas[-1] = np.asarray(chart.coordinates(guess, data.design))
-    return thetas
-
-
-@functools.partial(jax.jit, static_argnames="objective")
-def _values(objective: Objective, thetas: Any, data: Data) -> jax.Array:
-    """Return the sum of absolute residuals, nearly, of many points."""
-    return jax.lax.map(lambda t: value(objective, t, data, 1e-3), thetas, batch_size=256)
+    """Return all data, or of many runs that count a sample that is even in tokens/param."""
+    counted = np.flatnonzero(problem.counted)
+    if len(counted) <= TUNING.many_runs:
+        return problem.data
+    ranks = np.linspace(0, len(counted) - 1, TUNING.sample).astype(int)
+    ratios = problem.runs.tokens_per_param[counted]
+    rows = counted[np.argsort(ratios, kind="stable")[ranks]]
+    points, target, weight, precision = problem.data
+    return Data(points.at(rows), target[rows], weight[rows], precision[rows])

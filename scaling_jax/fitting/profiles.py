@@ -14,8 +14,10 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from scaling_jax._pytree import POSITIVE, Domain
-from scaling_jax.fitting.curvature import Marginal, curvature, marginals
+from scaling_jax._errors import Refusal
+from scaling_jax._pytree import Domain
+from scaling_jax.fitting.charts import is_positive
+from scaling_jax.fitting.curvature import Marginal, clipped, curvature, marginals
 from scaling_jax.fitting.descent import Ends, Springs
 from scaling_jax.fitting.optimum import descend, warm_delta
 from scaling_jax.fitting.problem import Problem
@@ -57,15 +59,16 @@ def profile(fitted: Fit, *, points: int = 15) -> dict[str, Profile]:
     problem, theta = fitted.problem, fitted.theta
     freedom = problem.degrees_of_freedom
     if points < 1:
-        raise ValueError(f"points is {points}; it must be one or more")
+        raise Refusal(f"points is {points}; it must be one or more")
     if freedom < 1:
-        raise ValueError(f"{fitted.n_runs} runs leave no freedom to judge the coefficients by")
+        raise Refusal(f"{fitted.n_runs} runs leave no freedom to judge the coefficients by")
     with jax.enable_x64(True):
         local = curvature(problem, theta)
         known = marginals(problem, theta, local.noise)
         reach = _REACH * student_quantile(freedom)
         springs = _springs(known, reach, points, local.dispersion)
-        places, objectives, sound = _ends(problem, theta, springs)
+        # Springs hold coefficients as they are, hence plain units.
+        places, objectives, sound = _ends(*problem.plain(theta), springs)
     limit = fitted.objective + local.dispersion * student_quantile(freedom) ** 2 / 2
     curves = (leaf.reshape(len(known), -1) for leaf in (places, objectives, sound))
     return {
@@ -107,7 +110,7 @@ def _ends(
     second = _drawn(problem, np.concatenate(inward, axis=1).reshape(count, -1), springs)
     lower = second.converged & ~(first.converged & (first.objective <= second.objective))
     thetas = np.where(lower[:, None], second.theta, first.theta)
-    positions = jax.vmap(lambda t: problem.chart.position(t, data.design))(thetas)
+    positions = jax.vmap(lambda t: problem.chart.position(t, data.points))(thetas)
     places = np.sum(springs.which * np.asarray(positions), axis=1)
     energy = springs.stiffness / 2 * (places - springs.value) ** 2
     total = np.where(lower, second.objective, first.objective)
@@ -118,9 +121,7 @@ def _drawn(problem: Problem, thetas: np.ndarray, springs: Springs) -> Ends:
     return descend(problem, thetas, warm_delta(problem, thetas[0]), springs)
 
 
-def _profile(
-    place: np.ndarray, objective: np.ndarray, limit: float, domain: Domain | None
-) -> Profile:
+def _profile(place: np.ndarray, objective: np.ndarray, limit: float, domain: Domain) -> Profile:
     # Springs that pull beyond a bound all end there; the lowest of them counts.
     span = np.ptp(place) or 1.0  # at a bound all of them may be in one place
     order = np.lexsort((objective, np.round(place / span, 9)))
@@ -133,9 +134,9 @@ def _profile(
     goal = np.sqrt(max(limit - objective[best], 0.0))
     low = _crossing(place[best::-1], root[best::-1], goal, -np.inf)
     high = _crossing(place[best:], root[best:], goal, np.inf)
-    if domain is POSITIVE:
-        return Profile(np.exp(place), objective, (float(np.exp(low)), float(np.exp(high))))
-    return Profile(place, objective, (max(low, 0.0) if domain else low, high))
+    if is_positive(domain):
+        place, low, high = np.exp(place), float(np.exp(low)), float(np.exp(high))
+    return Profile(place, objective, clipped(domain, low, high))
 
 
 def _crossing(place: np.ndarray, root: np.ndarray, goal: float, beyond: float) -> float:

@@ -17,22 +17,19 @@ Source of the corrections: Davison and Hinkley, "Bootstrap Methods and their App
 (1997), sections 3.4 and 6.2; Student's quantile by Abramowitz and Stegun, 26.7.5.
 """
 
-import functools
 import math
 from statistics import NormalDist
 from typing import Any, Literal
 
-import jax
 import numpy as np
 
-from scaling_jax.fitting.charts import Chart, Design
+from scaling_jax._errors import Refusal
 from scaling_jax.fitting.descent import Progress
 from scaling_jax.fitting.optimum import descend_again, scaled_residuals
 from scaling_jax.fitting.problem import Problem, pad
 from scaling_jax.laws import Law
 
 _LEVEL = 0.95
-_LAWS = 256  # in one call
 _NUMBERS = 2**24  # of targets or weights, drawn at a time: a bound on the memory
 _SPARE = 3
 
@@ -68,7 +65,7 @@ def resampled_laws(
             target = np.broadcast_to(problem.data.target, weight.shape)
         moved = progress and (lambda done, _, first=first: progress(first + done, count))
         thetas.append(descend_again(problem, theta, target, weight, moved))
-    return _stacked_laws(problem, np.concatenate(thetas))
+    return problem.laws(np.concatenate(thetas))
 
 
 def _check_groups(problem: Problem, groups: np.ndarray) -> None:
@@ -76,24 +73,10 @@ def _check_groups(problem: Problem, groups: np.ndarray) -> None:
     number, size = len(np.unique(groups[problem.counted])), problem.chart.size
     if number < size + _SPARE:
         kind = "runs" if problem.runs.group is None else "groups"
-        raise ValueError(
+        raise Refusal(
             f"{number} {kind} are too few to draw them anew: the {size} coefficients need "
             f"{size + _SPARE} at least; resample residuals instead"
         )
-
-
-def _stacked_laws(problem: Problem, thetas: np.ndarray) -> Law:
-    """Return the laws at many points, from one program for any number of them."""
-    count = len(thetas)
-    rows = np.minimum(np.arange(-(-count // _LAWS) * _LAWS), count - 1).reshape(-1, _LAWS)
-    blocks = [_laws(problem.chart, thetas[row], problem.data.design) for row in rows]
-    laws = jax.tree.map(lambda *leaves: np.concatenate(leaves)[:count], *blocks)
-    return problem.chart.held(laws)
-
-
-@functools.partial(jax.jit, static_argnames="chart")
-def _laws(chart: Chart, thetas: Any, design: Design) -> Law:
-    return jax.vmap(lambda theta: chart.law(theta, design))(thetas)
 
 
 def _correction(problem: Problem, groups: int) -> float:
@@ -101,7 +84,7 @@ def _correction(problem: Problem, groups: int) -> float:
     count, freedom = int(problem.counted.sum()), problem.degrees_of_freedom
     judges = min(freedom, groups - 1)
     if judges < 1:
-        raise ValueError(
+        raise Refusal(
             f"{count} runs in {groups} groups leave no freedom to judge the "
             f"{problem.chart.size} coefficients by; bootstrap needs more of them"
         )

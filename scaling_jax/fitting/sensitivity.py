@@ -12,9 +12,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from scaling_jax._errors import Refusal
+from scaling_jax._pytree import coefficients
 from scaling_jax.fitting.descent import descend, is_final
 from scaling_jax.fitting.objective import Data, residuals, value
-from scaling_jax.fitting.problem import observations
+from scaling_jax.fitting.problem import Problem, observations
 from scaling_jax.fitting.records import Fit
 from scaling_jax.laws import Law
 from scaling_jax.solve import Status, dense, root
@@ -36,11 +38,11 @@ def refit(fitted: Fit, loss: Any, weight: Any = None) -> Law:
         The law; NaN in every coefficient where a loss is not positive, a weight negative,
         or the descent does not reach an optimum.
     """
-    problem = fitted.problem
+    problem, theta = _plain(fitted)
 
     def solve(data: Data) -> jax.Array:
         delta = jnp.asarray(problem.delta, data.target.dtype)
-        start = jnp.asarray(fitted.theta, data.target.dtype)
+        start = jnp.asarray(theta, data.target.dtype)
         sizes = jnp.abs(residuals(problem.objective, start, data))[: len(fitted.runs)]
         first = jnp.maximum(jnp.minimum(delta, 1.0), jnp.median(sizes))
         end = descend(problem.objective, start, data, delta, first)
@@ -50,33 +52,39 @@ def refit(fitted: Fit, loss: Any, weight: Any = None) -> Law:
         sound = losses & jnp.all(data.weight >= 0) & enough & is_final(end, data)
         return jnp.where(sound, end.theta, jnp.nan)
 
-    return _law_at_root(fitted, loss, weight, solve)
+    return _law_at_root(problem, loss, weight, solve)
+
+
+def _plain(fitted: Fit) -> tuple[Problem, np.ndarray]:
+    """Return the problem and its optimum in plain units, in which a law is what it is."""
+    with jax.enable_x64(True):
+        return fitted.problem.plain(fitted.theta)
 
 
 def _law_at_root(
-    fitted: Fit, loss: Any, weight: Any, solve: Callable[[Data], jax.Array]
+    problem: Problem, loss: Any, weight: Any, solve: Callable[[Data], jax.Array]
 ) -> Law:
-    problem, count = fitted.problem, len(fitted.runs)
-    data = jax.tree.map(jnp.asarray, problem.data)
-    target, precision = observations(
-        jnp.asarray(loss), problem.runs.sigma, problem.counted, problem.objective.residual
-    )
-    own = data._replace(
-        target=data.target.at[:count].set(target),
-        precision=data.precision.at[:count].set(precision),
-    )
+    count, residual = len(problem.runs), problem.objective.residual
+    own = jax.tree.map(jnp.asarray, problem.data)
     if weight is not None:
-        own = own._replace(weight=data.weight.at[:count].set(jnp.asarray(weight)))
+        own = own._replace(weight=own.weight.at[:count].set(jnp.asarray(weight)))
+    # A mean of the runs that count now: other weights, another mean.
+    counted = own.weight[:count] > 0
+    target, precision = observations(jnp.asarray(loss), problem.runs.sigma, counted, residual)
+    own = own._replace(
+        target=own.target.at[:count].set(target),
+        precision=own.precision.at[:count].set(precision),
+    )
     delta = jnp.asarray(problem.delta, own.target.dtype)
 
     def gradient(theta: jax.Array) -> jax.Array:
         return jax.grad(lambda t: value(problem.objective, t, own, delta))(theta)
 
     theta = root(gradient, lambda: solve(own), dense)
-    return problem.chart.law(theta, own.design)
+    return problem.chart.law(theta, own.points)
 
 
-def influence(fitted: Fit, output: Callable[[Law], Any] = vars) -> Any:
+def influence(fitted: Fit, output: Callable[[Law], Any] = coefficients) -> Any:
     """Return d output(law) / d loss of each run, through the optimum of the fit.
 
     Args:
@@ -103,12 +111,13 @@ def influence(fitted: Fit, output: Callable[[Law], Any] = vars) -> Any:
         (9,)
     """
     if fitted.status is not Status.CONVERGED:
-        raise ValueError("the fit has not converged; only an optimum has an influence")
+        raise Refusal("the fit has not converged; only an optimum has an influence")
     with jax.enable_x64(True):
-        theta = jnp.asarray(fitted.theta)  # the root is known
+        problem, plain = _plain(fitted)
+        theta = jnp.asarray(plain)  # the root is known
 
         def answer(loss: jax.Array) -> tuple[Any, Any]:
-            value = output(_law_at_root(fitted, loss, None, lambda _: theta))
+            value = output(_law_at_root(problem, loss, None, lambda _: theta))
             return value, value
 
         slopes, values = jax.jit(jax.jacrev(answer, has_aux=True))(
@@ -118,5 +127,5 @@ def influence(fitted: Fit, output: Callable[[Law], Any] = vars) -> Any:
             for path, leaf in jax.tree.leaves_with_path(tree):
                 if not np.isfinite(leaf).all():
                     name = f"{what}{jax.tree_util.keystr(path)}"
-                    raise ValueError(f"{name} is not finite at the fitted law")
+                    raise Refusal(f"{name} is not finite at the fitted law")
         return jax.tree.map(np.asarray, slopes)

@@ -44,3 +44,10 @@ from scaling_jax.laws.repeated import Repeated as Repeated
 from scaling_jax.laws.sourced import Sourced as Sourced
 from scaling_jax.laws.sourced import Valid as Valid
 from scaling_jax.laws.sourced import unwrapped as unwrapped
+from scaling_jax.laws.wider import BoundedRational as BoundedRational
+from scaling_jax.laws.wider import ComputeRatio as ComputeRatio
+from scaling_jax.laws.wider import CoupledRatio as CoupledRatio
+from scaling_jax.laws.wider import DriftingRatio as DriftingRatio
+from scaling_jax.laws.wider import Farseer as Farseer
+from scaling_jax.laws.wider import SaturatingData as SaturatingData
+from scaling_jax.laws.wider import ScaledRatio as ScaledRatio

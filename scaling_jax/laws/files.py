@@ -29,11 +29,24 @@ from scaling_jax.laws.mixtures import Mixture
 from scaling_jax.laws.published import PUBLISHED
 from scaling_jax.laws.repeated import Repeated
 from scaling_jax.laws.sourced import Sourced, Valid
+from scaling_jax.laws.wider import (
+    BoundedRational,
+    ComputeRatio,
+    CoupledRatio,
+    DriftingRatio,
+    Farseer,
+    SaturatingData,
+    ScaledRatio,
+)
 
 # The one registry of families, by the names that files and the command use.
 FAMILIES: dict[str, type[Law]] = {
     each.__name__.lower(): each
-    for each in (Chinchilla, Coupled, Kaplan, Mixture, Repeated, Tied)
+    for each in (
+        *(Chinchilla, Coupled, Kaplan, Mixture, Repeated, Tied),
+        *(BoundedRational, ComputeRatio, CoupledRatio, DriftingRatio),
+        *(Farseer, SaturatingData, ScaledRatio),
+    )
 }
 
 

@@ -11,7 +11,6 @@ nats per byte. `CPU47_CHECK` is one more run, of a model planned from the law fi
 from pathlib import Path
 
 from scaling_jax.runs.reading import read_runs as read_runs
-from scaling_jax.runs.reading import read_scores as read_scores
 from scaling_jax.runs.record import Runs as Runs
 
 CPU47 = read_runs(Path(__file__).with_name("cpu47.csv"))

@@ -2,6 +2,7 @@
 
     params, tokens, loss                 one row per finished run
     weight, sigma, group                 optional
+    any others                           kept: axes of laws, scores, labels
 
 `weight` multiplies a run's part in a fit, `sigma` is the known standard error of its loss,
 and runs with the same `group` (a seed, a sweep, a schedule) are not independent.
@@ -15,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from scaling_jax._errors import Refusal
 from scaling_jax.laws import TRAIN_FLOPS_PER_PARAM_TOKEN
 from scaling_jax.runs.record import Runs
 from scaling_jax.runs.tables import Table, check_doubled, read_table
@@ -50,60 +52,25 @@ def read_runs(source: str | os.PathLike[str] | Mapping[str, Any] | Any) -> Runs:
     The columns are `params`, `tokens`, `loss` and, optionally, `weight`, `sigma`, `group`;
     the names that published data use (`Parameters`, `Model Size`, `Smoothed Loss`,
     `Training FLOP` …) are understood too, in any case. Without tokens, tokens are
-    train_flops / (6 params). Other columns are passed over.
+    train_flops / (6 params). Every other column is kept under its own name: as numbers, NaN
+    where one is missing, or, where any value is something else, as text.
 
     Args:
         source: the path of a `.csv`, `.jsonl` or `.parquet` file (the last needs pyarrow),
-            or a dict, pandas or polars frame of columns; `Runs` are returned with their
-            columns as arrays.
+            or a dict, pandas or polars frame of columns; `Runs` are returned as they are.
 
     Raises:
-        ValueError: a column is missing or doubled, or a value is missing, no number, or not
-            positive; the sentence names file, row (as in the file: a header is row 1),
-            column and value.
+        ValueError: a column is missing or doubled, or a value of those above is missing, no
+            number, or not positive; the sentence names file, row (as in the file: a header
+            is row 1), column and value.
 
     Example:
-        >>> read_runs({"Model Size": [1e8], "Training FLOP": [1.2e18], "loss": [3.6]}).tokens
-        array([2.e+09])
+        >>> runs = read_runs({"Model Size": [1e8], "Training FLOP": [1.2e18], "loss": [3.6],
+        ...                   "mmlu": [0.25], "corpus": ["c4"]})
+        >>> runs.tokens, runs["mmlu"], runs["corpus"]
+        (array([2.e+09]), array([0.25]), array(['c4'], dtype='<U2'))
     """
-    return _as_arrays(source) if isinstance(source, Runs) else _runs(read_table(source))
-
-
-def read_scores(source: str | os.PathLike[str] | Mapping[str, Any] | Any) -> dict[str, Any]:
-    """Return what else a table of runs measured: its other columns of numbers, by name.
-
-    A value that is missing is NaN; a column with any other word in it is passed over.
-
-    Example:
-        >>> read_scores({"params": [1e8], "tokens": [2e9], "loss": [3.6], "mmlu": [0.25]})
-        {'mmlu': array([0.25])}
-    """
-    table = read_table(source)
-    own = set(_known_columns(table).values())
-    scores = {}
-    for index, name in enumerate(table.names):
-        cells = [row[index] for row in table.rows]
-        try:
-            values = [float(cell) if cell not in (None, "") else math.nan for cell in cells]
-        except (TypeError, ValueError, OverflowError):
-            continue
-        if index not in own:
-            scores[name] = np.array(values)
-    return scores
-
-
-def _as_arrays(runs: Runs) -> Runs:
-    """Return runs whose columns are arrays, all of one length."""
-    columns = {
-        name: np.asarray(column) for name, column in vars(runs).items() if column is not None
-    }
-    for name, column in columns.items():
-        if column.shape != (columns["loss"].size,):
-            raise ValueError(
-                f"{name} has the shape {column.shape} and loss {columns['loss'].shape}; "
-                "every column must have one value per run"
-            )
-    return Runs(**columns)
+    return source if isinstance(source, Runs) else _runs(read_table(source))
 
 
 def _runs(table: Table) -> Runs:
@@ -113,20 +80,38 @@ def _runs(table: Table) -> Runs:
     for name in wanted:
         if name not in known:
             missing = "tokens (nor train_flops)" if name == "train_flops" else name
-            raise ValueError(
+            raise Refusal(
                 f"{table.source} has no column {missing}; its columns are "
                 f"{', '.join(table.names) or 'none'}{_separator(table.names)}"
             )
     if not table.rows:
-        raise ValueError(f"{table.source} has no runs; it must have one row per run")
+        raise Refusal(f"{table.source} has no runs; it must have one row per run")
     wanted += [name for name in ("weight", "sigma") if name in known]
     columns = {name: np.array(list(_numbers(table, known[name], name))) for name in wanted}
-    if "train_flops" in columns:
-        flops = columns.pop("train_flops")
-        columns["tokens"] = flops / (TRAIN_FLOPS_PER_PARAM_TOKEN * columns["params"])
+    if "tokens" not in columns:
+        per_token = TRAIN_FLOPS_PER_PARAM_TOKEN * columns["params"]
+        columns["tokens"] = columns["train_flops"] / per_token
     if "group" in known:
         columns["group"] = np.array(list(_labels(table, known["group"])))
+    read = {known[name] for name in columns if name in known}
+    for index, name in enumerate(table.names):
+        if index not in read and name:
+            columns[name] = _further([row[index] for row in table.rows])
     return Runs(**columns)
+
+
+def _further(cells: Sequence[Any]) -> np.ndarray:
+    """Return a further column: numbers, or text where any value is not one."""
+    try:
+        return np.array([math.nan if _is_missing(cell) else _number(cell) for cell in cells])
+    except (TypeError, ValueError, OverflowError):
+        return np.array(["" if _is_missing(cell) else str(cell).strip() for cell in cells])
+
+
+def _number(cell: Any) -> float:
+    if isinstance(cell, bool):
+        raise ValueError(f"{cell} is a word, not a number")
+    return float(cell)
 
 
 def _known_columns(table: Table) -> dict[str, int]:
@@ -134,7 +119,7 @@ def _known_columns(table: Table) -> dict[str, int]:
     for index, name in enumerate(table.names):
         meaning = _NAMES.get(re.sub(r"[^a-z0-9]", "", name.lower()))
         if meaning in known:
-            raise ValueError(
+            raise Refusal(
                 f"{table.source} has two columns of {meaning}: "
                 f"{table.names[known[meaning]]!r} and {name!r}"
             )
@@ -149,15 +134,15 @@ def _numbers(table: Table, column: int, name: str) -> Iterator[float]:
         cell = row[column]
         where = _where(table, number, column)
         if _is_missing(cell):
-            raise ValueError(f"{where}: the value is missing; it must be {words}")
+            raise Refusal(f"{where}: the value is missing; it must be {words}")
         try:
-            value = math.nan if isinstance(cell, bool) else float(cell)
+            value = _number(cell)
         except (TypeError, ValueError, OverflowError):
             value = math.nan
         if not (0 < value < math.inf or (value == 0 and name in _KINDS)):
             hint = " without commas" if "," in str(cell) else ""
             said = f"{cell!r}"[:40]
-            raise ValueError(f"{where}: the value is {said}; it must be {words}{hint}")
+            raise Refusal(f"{where}: the value is {said}; it must be {words}{hint}")
         yield value
 
 
@@ -165,7 +150,7 @@ def _labels(table: Table, column: int) -> Iterator[str]:
     for row, number in zip(table.rows, table.numbers, strict=True):
         cell = row[column]
         if _is_missing(cell) or (isinstance(cell, float) and math.isnan(cell)):
-            raise ValueError(
+            raise Refusal(
                 f"{_where(table, number, column)}: the value is missing; it must be a label, "
                 "for a run that depends on no other one of its own"
             )
