@@ -115,7 +115,7 @@ def bootstrap(runs: Runs, start: np.ndarray, count: int, rng: np.random.Generato
     ours -= plain
     n = len(runs)
     weights = [rng.multinomial(n, np.full(n, 1 / n)).astype(float) for _ in range(SAMPLE)]
-    best = np.array([fit(dataclasses.replace(runs, weight=w)).objective for w in weights])
+    best = np.array([fit(runs.with_columns(weight=w)).objective for w in weights])
     print(f"bootstrap of {n} runs, {count} refits")
     print(f"  ours   {ours:9.2f} s; standard error of alpha {fitted.laws.alpha.std():.4f}")
     tight = {"scale": 1e4, "ftol": 1e-15, "gtol": 1e-10, "maxiter": 20_000, "maxfun": 20_000}

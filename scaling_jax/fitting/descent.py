@@ -145,7 +145,7 @@ def _advance(
             gauss=near.gauss + curvature,
         )
     steps = _steps(near, objective, state.theta, data, threshold)
-    trials = jnp.stack([state.theta, *(state.theta - step for step in steps)])
+    trials = jnp.concatenate([state.theta[None], state.theta[None] - steps])
     values = jnp.append(near.value, jax.vmap(total)(trials[1:]))
     values = jnp.where(jnp.isfinite(values), values, jnp.inf)
     new = _next(state, trials, values, near.gradient @ steps[0], threshold <= delta)
@@ -155,19 +155,22 @@ def _advance(
 
 def _steps(
     near: Model, objective: Objective, theta: jax.Array, data: Data, delta: jax.Array
-) -> list[jax.Array]:
-    """Return the steps to try, the whole Newton step first."""
+) -> jax.Array:
+    """Return the steps to try, [steps, p], the whole Newton step first."""
     diagonal = jnp.diagonal(near.gauss)
     scale = jnp.maximum(diagonal, 1e-10 * jnp.max(diagonal)) + 1e-300
-    newton = solve_symmetric(near.hessian, near.gradient, scale, _TINY_DAMPING)
-    steps = [length * newton for length in TUNING.newton]
-    for damping in (_TINY_DAMPING, TUNING.damping):
-        step = solve_symmetric(near.gauss, near.gradient, scale, damping)
-        steps.append(step)
-        if not objective.chart.straight:
-            forces = acceleration_forces(objective, theta, data, delta, step)
-            steps.append(step + 0.5 * solve_symmetric(near.gauss, forces, scale, damping))
-    return steps
+    matrices = jnp.stack([near.hessian, near.gauss, near.gauss])
+    dampings = jnp.array([_TINY_DAMPING, _TINY_DAMPING, TUNING.damping])
+    solve = jax.vmap(solve_symmetric, in_axes=(0, 0, None, 0))
+    newton, *gauss = solve(matrices, jnp.stack([near.gradient] * 3), scale, dampings)
+    steps = [*(length * newton for length in TUNING.newton), *gauss]
+    if not objective.chart.straight:
+        forces = jax.vmap(
+            lambda step: acceleration_forces(objective, theta, data, delta, step)
+        )(jnp.stack(gauss))
+        bends = solve(matrices[1:], forces, scale, dampings[1:])
+        steps += [step + bend / 2 for step, bend in zip(gauss, bends, strict=True)]
+    return jnp.stack(steps)
 
 
 def _next(
@@ -274,4 +277,4 @@ def descend_lanes(
             list(pool.map(block, range(0, left.size, width)))
             left = left[states.moving[left]]
     own = data._replace(weight=lanes.weight * data.weight)
-    return Ends(states.theta, states.value, np.asarray(is_final(states, own)))
+    return Ends(states.theta, states.value, np.array(is_final(states, own)))

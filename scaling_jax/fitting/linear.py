@@ -12,7 +12,7 @@ _SMALLEST_PIVOT = 1e-13
 
 
 def solve_symmetric(
-    matrix: jax.Array, right: jax.Array, scale: jax.Array, damping: float
+    matrix: jax.Array, right: jax.Array, scale: jax.Array, damping: jax.Array | float
 ) -> jax.Array:
     """Solve (M + damping diag(scale)) v = b, with M bent to be positive definite.
 

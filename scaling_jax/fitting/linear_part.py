@@ -17,6 +17,7 @@ import numpy as np
 
 from scaling_jax._pytree import Domain
 from scaling_jax.fitting.charts import LawChart, Points
+from scaling_jax.fitting.linear import solve_symmetric
 from scaling_jax.fitting.objective import Data, Objective, value
 
 _MOST = 4  # of whose subsets all are tried
@@ -77,7 +78,7 @@ def _derivatives(chart: LawChart, values: Any, points: Points) -> tuple[jax.Arra
 
         zero = jnp.zeros_like(c)
         size = loss(zero)[:, None]
-        return jax.hessian(loss)(zero) / size[..., None], jax.jacfwd(loss)(zero) / size
+        return jax.jacfwd(jax.jacfwd(loss))(zero) / size[..., None], jax.jacfwd(loss)(zero) / size
 
     return jax.lax.map(one, values)
 
@@ -153,17 +154,20 @@ def _least_squares(
     scaled = columns / scale
     matrix = (scaled * weight[:, None]).T @ scaled
     right = (scaled * weight[:, None]).T @ target
-    best, lowest = jnp.zeros(len(free)), jnp.asarray(jnp.inf)
-    for chosen in itertools.product((False, True), repeat=len(free)):
-        mask = np.array(chosen)
-        if (mask | ~np.array(free)).all():
-            here = jnp.where(np.outer(mask, mask), matrix, 0.0)
-            found = jnp.linalg.solve(
-                here + jnp.diag(jnp.where(mask, 1e-12, 1.0)), jnp.where(mask, right, 0.0)
-            )
-            energy = found @ matrix @ found - 2 * right @ found
-            sound = jnp.all((found >= 0) | np.array(free)) & jnp.isfinite(energy)
-            lower = sound & (energy < lowest)
-            best, lowest = jnp.where(lower, found, best), jnp.where(lower, energy, lowest)
+    always = np.array(free)
+    subsets = [np.array(each) for each in itertools.product((0.0, 1.0), repeat=len(free))]
+    masks = jnp.asarray(np.array([each for each in subsets if (each[always] == 1).all()]))
+
+    def fitted(mask: jax.Array) -> tuple[jax.Array, jax.Array]:
+        here = matrix * mask[:, None] * mask[None, :]
+        found = solve_symmetric(
+            here + jnp.diag(1 - mask), right * mask, jnp.ones_like(mask), 1e-12
+        )
+        energy = found @ matrix @ found - 2 * right @ found
+        sound = jnp.all((found >= 0) | always) & jnp.isfinite(energy)
+        return found, jnp.where(sound, energy, jnp.inf)
+
+    found, energies = jax.vmap(fitted)(masks)
+    best = found[jnp.argmin(energies)]
     least = _LEAST_SHARE * jnp.abs(best).max()
-    return jnp.where(np.array(free), best, jnp.maximum(best, least)) / scale
+    return jnp.where(always, best, jnp.maximum(best, least)) / scale

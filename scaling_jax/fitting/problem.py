@@ -18,13 +18,14 @@ from scaling_jax._pytree import Record
 from scaling_jax.fitting.charts import Chart, LawChart
 from scaling_jax.fitting.objective import Data, Objective, Residual
 from scaling_jax.fitting.power import BY_HAND, PowerChart
-from scaling_jax.fitting.units import in_plain_units, placed, plain_points
+from scaling_jax.fitting.units import blocks, in_plain_units, placed, plain_points
 from scaling_jax.laws import Chinchilla, Law
 from scaling_jax.runs import Runs
 
 # Data are padded, so that subsets of one table share a compiled program: to 64 at least, and
 # beyond in steps of 6 to 12 %.
 _SMALLEST_LENGTH = 64
+_LAWS = 64  # in one call
 
 
 class Problem(NamedTuple):
@@ -66,7 +67,9 @@ class Problem(NamedTuple):
         chart, points = self.chart, self.data.points
         if isinstance(chart, LawChart):
             thetas = in_plain_units(chart, thetas, points)
-        return chart.held(jax.tree.map(np.asarray, _laws(chart, thetas, points)))
+        parts = [_laws(chart, block, points) for block in blocks(thetas, _LAWS)]
+        laws = jax.tree.map(lambda *leaves: np.concatenate(leaves)[: len(thetas)], *parts)
+        return chart.held(laws)
 
 
 @functools.partial(jax.jit, static_argnames="chart")

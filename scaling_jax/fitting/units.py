@@ -9,7 +9,7 @@ none (Farseer's D), its own units remain.
 """
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
@@ -26,6 +26,7 @@ _TAKEN_UP = 1e-7
 _DEPENDENT = 1e-11
 # Steps of the way back to plain units, where one is not enough, and what is.
 _STEPS = 32
+_BLOCK = 32  # points in one call
 _EQUAL = 1e-10
 
 
@@ -117,10 +118,10 @@ def in_plain_units(chart: LawChart, thetas: np.ndarray, points: Points) -> np.nd
     units = (points.centre_x, points.centre_y, *points.units.values())
     if not any(np.any(unit) for unit in units):
         return thetas
-    moved, gap = map(np.array, _followed(chart, thetas, points, 1))
+    moved, gap = _follow(chart, thetas, points, 1)
     far = np.flatnonzero(~(gap < _EQUAL))
     if far.size:
-        slow, slow_gap = map(np.asarray, _followed(chart, thetas[far], points, _STEPS))
+        slow, slow_gap = _follow(chart, thetas[far], points, _STEPS)
         better = slow_gap < gap[far]
         moved[far[better]] = slow[better]
     return moved
@@ -137,9 +138,27 @@ def in_units_of(chart: LawChart, theta: np.ndarray, points: Points) -> np.ndarra
     return in_plain_units(chart, theta[None, :], jax.tree.map(np.asarray, back))[0]
 
 
-@functools.partial(jax.jit, static_argnames=("chart", "steps"))
+def _follow(
+    chart: LawChart, thetas: np.ndarray, points: Points, steps: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return what `_followed` returns of any number of points, by one program."""
+    ends = [
+        _followed(chart, block, points, float(steps))
+        for block in blocks(thetas, _BLOCK)
+    ]
+    moved, gap = (np.concatenate(parts)[: len(thetas)] for parts in zip(*ends, strict=True))
+    return moved, gap
+
+
+def blocks(thetas: np.ndarray, length: int) -> Iterator[np.ndarray]:
+    """Yield the points in blocks of one length, the last filled up with its last point."""
+    for first in range(0, len(thetas), length):
+        yield thetas[np.minimum(np.arange(first, first + length), len(thetas) - 1)]
+
+
+@functools.partial(jax.jit, static_argnames="chart")
 def _followed(
-    chart: LawChart, thetas: Any, points: Points, steps: int
+    chart: LawChart, thetas: Any, points: Points, steps: Any
 ) -> tuple[jax.Array, jax.Array]:
     """Return the moved coordinates, and by how much a log loss moved at most."""
 
@@ -161,11 +180,11 @@ def _followed(
             here = plain_points(points, before + 1 / steps)
             return corrected(corrected(theta, here), here)
 
-        theta = jax.lax.fori_loop(0, steps, step, theta)
+        theta = jax.lax.fori_loop(0, jnp.asarray(steps, int), step, theta)
         gap = jnp.abs(chart.log_loss(theta, plain_points(points)) - wanted).max()
         return theta, jnp.where(jnp.isfinite(gap), gap, jnp.inf)
 
-    return jax.lax.map(one, thetas, batch_size=64)
+    return jax.vmap(one)(thetas)
 
 
 def _solved(slopes: jax.Array, right: jax.Array) -> jax.Array:

@@ -14,7 +14,7 @@ def warned(fitted, words):
     return [text for text in fitted.warnings if words in text]
 
 
-def test_a_good_design_has_no_warnings(planted):
+def test_a_good_points_has_no_warnings(planted):
     assert fit(planted(noise=0.003)).warnings == ()
 
 
@@ -48,13 +48,13 @@ def test_bounds(planted):
     floorless = fit(planted(Chinchilla(E=0.0, A=10.0, alpha=0.1, B=20.0, beta=0.12)))
     assert warned(floorless, "E is at its bound of zero")
     rising = planted()
-    rising = dataclasses.replace(rising, loss=3 * rising.params**0.02 * rising.tokens**-0.05)
+    rising = rising.with_columns(loss=3 * rising.params**0.02 * rising.tokens**-0.05)
     assert not np.isnan(list(vars(fit(rising).law).values())).any()
     assert fit(rising).warnings
     hard = np.exp(
         np.maximum(*(-0.3 * np.log(c / c.mean()) for c in (rising.params, rising.tokens)))
     )
-    assert warned(fit(dataclasses.replace(rising, loss=1 + hard), Coupled), "k is at its bound")
+    assert warned(fit(rising.with_columns(loss=1 + hard), Coupled), "k is at its bound")
 
 
 def test_outliers_do_not_move_the_law_and_are_told(planted):
@@ -98,20 +98,20 @@ def test_few_runs_need_resamples_for_honest_intervals(planted):
 def test_noise_without_a_law_is_reported(planted, seed):
     runs = planted()
     noise = np.random.default_rng(seed).standard_normal(36)
-    fitted = fit(dataclasses.replace(runs, loss=3 * np.exp(0.01 * noise)))
+    fitted = fit(runs.with_columns(loss=3 * np.exp(0.01 * noise)))
     assert fitted.warnings
     assert np.isfinite(fitted.objective)
 
 
 def test_no_variation_at_all_is_refused(planted):
     with pytest.raises(ValueError, match=r"all 36 runs have loss 3; a law needs"):
-        fit(dataclasses.replace(planted(), loss=np.full(36, 3.0)))
+        fit(planted().with_columns(loss=np.full(36, 3.0)))
 
 
 def test_runs_of_no_weight_are_not_judged(planted):
     runs = planted(noise=0.01)
-    spoilt = dataclasses.replace(runs, loss=np.append(runs.loss[:-1], 40.0))
-    fitted = fit(dataclasses.replace(spoilt, weight=np.append(np.ones(35), 0.0)))
+    spoilt = runs.with_columns(loss=np.append(runs.loss[:-1], 40.0))
+    fitted = fit(spoilt.with_columns(weight=np.append(np.ones(35), 0.0)))
     assert not warned(fitted, "far off the law")
     assert fitted.n_runs == 35
     without = fit(runs.where(np.arange(35)))
@@ -119,9 +119,9 @@ def test_runs_of_no_weight_are_not_judged(planted):
 
 
 def test_sigma_of_a_run_of_no_weight_changes_nothing(planted):
-    runs = dataclasses.replace(planted(noise=0.01), weight=np.append(np.ones(35), 0.0))
+    runs = planted(noise=0.01).with_columns(weight=np.append(np.ones(35), 0.0))
     laws = [
-        fit(dataclasses.replace(runs, sigma=np.append(np.full(35, 0.01), last))).law
+        fit(runs.with_columns(sigma=np.append(np.full(35, 0.01), last))).law
         for last in (0.01, 1e-9)
     ]
     assert laws[0].E == pytest.approx(laws[1].E, rel=1e-9)

@@ -16,7 +16,7 @@ def nudged(runs, row, step, of, **options):
     def at(change):
         loss = runs.loss.copy()
         loss[row] += change
-        return of(fit(dataclasses.replace(runs, loss=loss), **options).law)
+        return of(fit(runs.with_columns(loss=loss), **options).law)
 
     return (at(step) - at(-step)) / (2 * step)
 
@@ -61,7 +61,7 @@ def test_from_the_loss_of_a_run_to_the_flops_of_a_plan(planted):
 
 def test_influence_of_a_floor_at_its_bound_is_zero(planted):
     runs = planted(Chinchilla(E=0.0, A=10.0, alpha=0.1, B=20.0, beta=0.12))
-    fitted = fit(dataclasses.replace(runs, loss=runs.loss - 0.1), delta=None)
+    fitted = fit(runs.with_columns(loss=runs.loss - 0.1), delta=None)
     table = influence(fitted)
     assert np.abs(table["E"]).max() < 1e-6
     assert np.isfinite(table["alpha"]).all()
@@ -104,7 +104,7 @@ def test_refit_follows_losses_and_weights(planted):
     fitted = fit(runs)
     other = runs.loss * np.exp(0.002 * np.random.default_rng(1).standard_normal(36))
     weight = np.linspace(1.0, 2.0, 36)
-    expected = fit(dataclasses.replace(runs, loss=other, weight=weight)).law
+    expected = fit(runs.with_columns(loss=other, weight=weight)).law
     with jax.enable_x64(True):
         again = jax.jit(lambda loss, weight: refit(fitted, loss, weight))
         law = again(other, weight)
@@ -116,6 +116,6 @@ def test_refit_follows_losses_and_weights(planted):
     def at(change):
         weight = np.ones(36)
         weight[row] += change
-        return fit(dataclasses.replace(runs, weight=weight)).law.alpha
+        return fit(runs.with_columns(weight=weight)).law.alpha
 
     assert float(slopes[row]) == pytest.approx((at(1e-5) - at(-1e-5)) / 2e-5, rel=1e-4)

@@ -76,18 +76,18 @@ def test_groups_widen_the_intervals(planted):
     runs = planted()
     labels = np.repeat(np.arange(12), 3)
     shared = 0.01 * np.random.default_rng(0).standard_normal(12)[labels]
-    runs = dataclasses.replace(runs, loss=runs.loss * np.exp(shared))
+    runs = runs.with_columns(loss=runs.loss * np.exp(shared))
     alone = fit(runs, bootstrap=300).intervals
     for resample in ("residuals", "runs"):
         grouped = fit(
-            dataclasses.replace(runs, group=labels), bootstrap=300, resample=resample
+            runs.with_columns(group=labels), bootstrap=300, resample=resample
         ).intervals
         assert np.mean([width(grouped[n]) / width(alone[n]) for n in ("alpha", "beta")]) > 1.1
 
 
 def test_groups_of_one_are_no_groups(planted):
     runs = planted(noise=0.01)
-    named = dataclasses.replace(runs, group=np.array([f"run {i:02}" for i in range(36)]))
+    named = runs.with_columns(group=np.array([f"run {i:02}" for i in range(36)]))
     assert fit(named, bootstrap=50).intervals == fit(runs, bootstrap=50).intervals
 
 
