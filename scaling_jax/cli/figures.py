@@ -22,11 +22,15 @@ class Figures:
         """Draw and write."""
         start_jax()
         from scaling_jax.plotting import paper  # noqa: PLC0415
-        from scaling_jax.runs import read_runs, read_scores  # noqa: PLC0415
+        from scaling_jax.runs import read_runs  # noqa: PLC0415
 
         runs = None if self.runs is None else read_runs(self.runs)
-        columns = {} if self.runs is None else read_scores(self.runs)
-        scores = {name.removeprefix(_PREFIX): each for name, each in columns.items()}
+        columns = {} if runs is None else runs.columns
+        scores = {
+            name.removeprefix(_PREFIX): column
+            for name, column in columns.items()
+            if column.dtype.kind == "f"
+        }
         written = []
         with progress() as stage:
             stage("drawing figure1")

@@ -93,10 +93,11 @@ class Fit:
                 profiles = fitting.profile(fitted)
             if condition is not None:
                 stage("predicting held-out runs")
-                families = dict.fromkeys((*fitting.HOLDOUT_FAMILIES, family))
-                table = fitting.holdout(runs, list(families), **condition, **options)
+                ours = laws.Chinchilla, laws.Tied, laws.Coupled
+                families = list(dict.fromkeys((*ours, family)))
+                table = fitting.holdout(runs, families, limits=condition, **options)
         if self.out is not None:
-            laws.save(laws.Sourced(law=fitted.law, resampled=fitted.laws), self.out)
+            laws.save(fitted.sourced, self.out)
         if self.plot is not None:
             from scaling_jax import plotting  # noqa: PLC0415
 
@@ -110,12 +111,13 @@ class Fit:
         profiles: dict[str, "fitting.Profile"],
         table: list["fitting.HeldOut"],
     ) -> dict[str, Any]:
+        from scaling_jax import laws  # noqa: PLC0415
         from scaling_jax.fitting.diagnostics import narrow_intervals  # noqa: PLC0415
 
         # Of intervals that are not shown nothing is said.
         beside = narrow_intervals(fitted.problem) if profiles else ()
         intervals = fitted.intervals | {n: each.interval for n, each in profiles.items()}
-        answer: dict[str, Any] = dict(vars(fitted.law)) | {
+        answer: dict[str, Any] = laws.coefficients(fitted.law) | {
             "law": self.law,
             "objective": fitted.objective,
             "n_runs": fitted.n_runs,

@@ -78,7 +78,9 @@ def _derivatives(chart: LawChart, values: Any, points: Points) -> tuple[jax.Arra
 
         zero = jnp.zeros_like(c)
         size = loss(zero)[:, None]
-        return jax.jacfwd(jax.jacfwd(loss))(zero) / size[..., None], jax.jacfwd(loss)(zero) / size
+        return jax.jacfwd(jax.jacfwd(loss))(zero) / size[..., None], jax.jacfwd(loss)(
+            zero
+        ) / size
 
     return jax.lax.map(one, values)
 
@@ -151,7 +153,7 @@ def _least_squares(
     largest part, as a logarithm cannot leave zero.
     """
     scale = jnp.sqrt(weight @ columns**2) + 1e-300
-    scaled = columns / scale
+    scaled = columns / scale[None, :]
     matrix = (scaled * weight[:, None]).T @ scaled
     right = (scaled * weight[:, None]).T @ target
     always = np.array(free)

@@ -35,8 +35,14 @@ def find_optimum(problem: Problem, starts: int, seed: int, guess: Law | None) ->
     """Return the lowest end of `starts` descents; call it under `jax.enable_x64(True)`."""
     rng = np.random.default_rng(seed)
     seen = problem._replace(data=_sample(problem))
-    thetas = starting_points(seen, starts, rng, guess)
-    first = _restarted(seen, descend(seen, thetas, TUNING.wide), rng)
+    first = Ends(np.zeros((0, problem.chart.size)), np.zeros(0), np.zeros(0, bool))
+    for _ in range(TUNING.batches):
+        thetas = starting_points(seen, starts, rng, guess)
+        ends = descend(seen, thetas, TUNING.wide, most_steps=TUNING.first_steps)
+        first = Ends(*map(np.concatenate, zip(first, ends, strict=True)))
+        first = _restarted(seen, first, rng)
+        if _enough(first, seen.data):
+            break
     ends = first
     if seen.data is not problem.data:
         finalists = _finalists(first)
@@ -54,13 +60,20 @@ def find_optimum(problem: Problem, starts: int, seed: int, guess: Law | None) ->
         objective=float(ends.objective[best]),
         converged=bool(ends.converged[best]),
         agreeing=int(np.sum(_agree(first.objective, lowest, seen.data))),
-        starts=len(thetas),
+        starts=len(first.objective),
     )
 
 
 def _agree(objectives: np.ndarray, lowest: float, data: Data) -> np.ndarray:
     """Return which objectives are the lowest, but for rounding."""
     return objectives <= lowest * (1 + TUNING.same) + TUNING.nothing**2 * np.sum(data.weight)
+
+
+def _enough(ends: Ends, data: Data) -> bool:
+    """Return whether so many agree that more need not be tried, or none can be."""
+    lowest = ends.objective.min()
+    agreeing = np.sum(_agree(ends.objective, lowest, data))
+    return agreeing >= min(TUNING.enough, len(ends.objective)) or not np.isfinite(lowest)
 
 
 def _restarted(problem: Problem, ends: Ends, rng: np.random.Generator) -> Ends:
@@ -74,9 +87,7 @@ def _restarted(problem: Problem, ends: Ends, rng: np.random.Generator) -> Ends:
     """
     chosen = _distinct(ends.objective)
     for _ in range(TUNING.rounds):
-        lowest = ends.objective.min()
-        agreeing = int(np.sum(_agree(ends.objective, lowest, problem.data)))
-        if agreeing >= min(TUNING.enough, len(ends.objective)) or not np.isfinite(lowest):
+        if _enough(ends, problem.data):
             break
         each = TUNING.restarts * TUNING.lineages // len(chosen)
         parents = np.repeat(chosen, each)
@@ -112,7 +123,7 @@ def _from_resamples(problem: Problem, thetas: np.ndarray, rng: np.random.Generat
     moved = descend_lanes(
         problem.objective, lanes, problem.data, problem.delta, most_steps=TUNING.short
     )
-    return descend(problem, moved.theta, TUNING.nudge)
+    return descend(problem, moved.theta, TUNING.nudge, most_steps=TUNING.again_steps)
 
 
 def _finalists(ends: Ends) -> np.ndarray:
@@ -136,7 +147,11 @@ def _final(problem: Problem, ends: Ends) -> Ends:
 
 
 def descend(
-    problem: Problem, thetas: np.ndarray, first_delta: Any, springs: Springs | None = None
+    problem: Problem,
+    thetas: np.ndarray,
+    first_delta: Any,
+    springs: Springs | None = None,
+    most_steps: int = TUNING.most_steps,
 ) -> Ends:
     """Return the ends of descents that all see the problem's own targets and weights."""
     count, data = len(thetas), problem.data
@@ -147,7 +162,7 @@ def descend(
         first_delta=np.broadcast_to(first_delta, count),
         springs=springs,
     )
-    return descend_lanes(problem.objective, lanes, data, problem.delta)
+    return descend_lanes(problem.objective, lanes, data, problem.delta, most_steps=most_steps)
 
 
 def descend_again(

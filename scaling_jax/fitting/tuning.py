@@ -24,8 +24,11 @@ class Tuning:
         lineages: of so many of the best, distinct ends each is restarted from resampled runs.
         restarts: so many a round and lineage.
         rounds: at most so many; they end when `enough` lineages agree.
+        batches: where they do not, so many times the starts are drawn anew, at most.
         enough: starts that agree on the optimum; fewer are told of.
         short: steps on resampled runs, before the descent on the real ones.
+        first_steps, again_steps: at most, of the starts and of those descents; the best end
+            goes on until it is final.
         nudge: first threshold of Huber's function in those descents.
         same: objectives that differ by less than this share are one.
         nothing: residuals that are as good as zero.
@@ -57,9 +60,12 @@ class Tuning:
     steepest: float = 5.0
     lineages: int = 16
     restarts: int = 4
-    rounds: int = 16
+    rounds: int = 8
+    batches: int = 4
     enough: int = 3
     short: int = 10
+    first_steps: int = 150
+    again_steps: int = 80
     nudge: float = 0.03
     same: float = 1e-6
     nothing: float = 1e-12

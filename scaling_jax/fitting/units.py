@@ -142,10 +142,7 @@ def _follow(
     chart: LawChart, thetas: np.ndarray, points: Points, steps: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return what `_followed` returns of any number of points, by one program."""
-    ends = [
-        _followed(chart, block, points, float(steps))
-        for block in blocks(thetas, _BLOCK)
-    ]
+    ends = [_followed(chart, block, points, float(steps)) for block in blocks(thetas, _BLOCK)]
     moved, gap = (np.concatenate(parts)[: len(thetas)] for parts in zip(*ends, strict=True))
     return moved, gap
 

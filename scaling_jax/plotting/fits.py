@@ -110,4 +110,4 @@ def fit_report(fitted: Fit, profiles: Mapping[str, Profile]) -> "Axes":
 
 
 def _is_log(fitted: Fit) -> bool:
-    return fitted.problem.objective.residual == "log"
+    return fitted.residual == "log"

@@ -93,10 +93,11 @@ def _runs(table: Table) -> Runs:
         columns["tokens"] = columns["train_flops"] / per_token
     if "group" in known:
         columns["group"] = np.array(list(_labels(table, known["group"])))
-    read = {known[name] for name in columns if name in known}
+    meanings = {index: name for name, index in known.items()}
     for index, name in enumerate(table.names):
-        if index not in read and name:
-            columns[name] = _further([row[index] for row in table.rows])
+        own = meanings.get(index, name)
+        if own and own not in columns:
+            columns[own] = _further([row[index] for row in table.rows])
     return Runs(**columns)
 
 

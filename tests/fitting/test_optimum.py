@@ -260,10 +260,14 @@ def test_charts_there_and_back(planted, law):
         theta = chart.coordinates(law, points)
         again = chart.law(theta, points)
         losses = jnp.exp(chart.log_loss(theta, points))[:36]
-        expected = np.asarray(law(problem.runs.params, problem.runs.tokens))
+        # A chart of one's own law has coordinates in the units of the points.
+        shift = (points.centre_x, points.centre_y) if chart.straight else (0.0, 0.0)
+        expected = np.asarray(law.loss_at_log(points.x + shift[0], points.y + shift[1]))[:36]
         terms, forces = chart.terms(theta), jnp.linspace(-1.0, 2.0, points.x.size)
         for kind in (type(chart), Chart):  # written out, and by autodiff
-            curvatures.append(jax.jit(kind.contracted_hessian, static_argnums=0)(chart, terms, points, forces))
+            curvatures.append(
+                jax.jit(kind.contracted_hessian, static_argnums=0)(chart, terms, points, forces)
+            )
             slopes.append(jax.jit(kind.slopes, static_argnums=0)(chart, terms, points))
     np.testing.assert_allclose(*curvatures, atol=1e-9)
     np.testing.assert_allclose(*slopes, atol=1e-12)

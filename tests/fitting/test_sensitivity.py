@@ -119,3 +119,14 @@ def test_refit_follows_losses_and_weights(planted):
         return fit(runs.with_columns(weight=weight)).law.alpha
 
     assert float(slopes[row]) == pytest.approx((at(1e-5) - at(-1e-5)) / 2e-5, rel=1e-4)
+
+
+def test_refit_with_other_weights_counts_sigma_anew(planted):
+    """Relative precisions are about the mean of the runs that count, which weights change."""
+    runs = planted(noise=0.01, sigma=np.geomspace(0.002, 0.05, 36))
+    weight = np.where(np.arange(36) < 12, 0.0, 1.0)
+    expected = fit(runs.with_columns(weight=weight)).law
+    fitted = fit(runs)
+    with jax.enable_x64(True):
+        again = refit(fitted, runs.loss, weight)
+    assert float(again.alpha) == pytest.approx(expected.alpha, rel=1e-9)
