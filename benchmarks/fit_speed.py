@@ -10,7 +10,6 @@ and scaled) or, for the bootstrap, the full-data optimum to start from. Quality 
 beside time: by how much an objective is above the best known.
 """
 
-import dataclasses
 import itertools
 import time
 from pathlib import Path

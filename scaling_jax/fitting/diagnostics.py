@@ -149,9 +149,9 @@ def _valley(problem: Problem, law: Any, local: Curvature) -> Iterator[str]:
         if part > _TRADES * direction.max()
     ]
     values, least = coefficients(law), _AT_BOUND * problem.runs.loss.min()
-    if len(names) == 1 and problem.chart.domains[names[0]].role == "floor":
-        if float(values[names[0]]) < least:
-            return  # said of its bound already
+    is_floor = problem.chart.domains[names[0]].role == "floor"
+    if len(names) == 1 and is_floor and float(values[names[0]]) < least:
+        return  # said of its bound already
     if len(names) == 1:
         yield f"The runs hardly fix {names[0]}: take its value as a guess."
     else:

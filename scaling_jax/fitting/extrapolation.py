@@ -12,14 +12,13 @@ _INSIDE = 1e-6  # a factor so near to one is rounding
 
 class Extrapolation(NamedTuple):
     """By what factor a point is outside of the runs: above 1 beyond the largest, below 1
-        beyond the smallest, and 1 inside.
+    beyond the smallest, and 1 inside.
 
-        Example:
-            >>> from scaling_jax._errors import Refusal
-    from scaling_jax.runs import read_runs
-            >>> runs = read_runs({"params": [1e8, 1e9], "tokens": [2e9, 2e10], "loss": [3.6, 2.9]})
-            >>> extrapolation(runs, 1e10, 1e10)
-            Extrapolation(params=10.0, tokens=1.0, tokens_per_param=0.05)
+    Example:
+        >>> from scaling_jax.runs import read_runs
+        >>> runs = read_runs({"params": [1e8, 1e9], "tokens": [2e9, 2e10], "loss": [3.6, 2.9]})
+        >>> extrapolation(runs, 1e10, 1e10)
+        Extrapolation(params=10.0, tokens=1.0, tokens_per_param=0.05)
     """
 
     params: float

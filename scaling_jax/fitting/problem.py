@@ -109,7 +109,7 @@ def _part(family: type[Law], field: Any, hints: Mapping[str, Any]) -> Any:
 
 
 def chart_of(template: Law) -> Chart:
-    """Return the chart of a law's family: one object per family, as compiled programs know it."""
+    """Return the chart of a law's family, one object for all: programs are compiled by it."""
     return _chart(jax.tree.structure(template))
 
 

@@ -23,11 +23,12 @@ class Fit:
         residual: of what: "log" losses, or each "loss" itself.
         status: `CONVERGED`, or `NOT_CONVERGED`.
         starts_converged: the share of the starts that ended at the optimum.
-        intervals: coefficient -> (low, high) of its 95 % interval, by dotted path; percentiles of `laws`
-            where there are any, else from the curvature of the objective.
+        intervals: coefficient -> (low, high) of its 95 % interval, by dotted path;
+            percentiles of `laws` where there are any, else from the curvature.
         spectrum: the singular values, in falling order, of the runs' log losses with
             respect to the logarithms of the coefficients, N and D counted in their
-            geometric means (where the family takes up such units): small ones are combinations that the runs do not fix.
+            geometric means where the family takes up such units: small ones are
+            combinations that the runs do not fix.
         warnings: what to beware of, in sentences.
         laws: the laws of the resampled runs, stacked along the first axis; None without
             `bootstrap`.

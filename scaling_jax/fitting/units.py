@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from scaling_jax.fitting.charts import Chart, LawChart, Points
+from scaling_jax.fitting.charts import Chart, LawChart, Points, is_positive
 from scaling_jax.fitting.draws import plausible
 
 _TRIALS = 6
@@ -25,7 +25,7 @@ _MOST_ROWS = 64
 _TAKEN_UP = 1e-7
 _DEPENDENT = 1e-11
 # Steps of the way back to plain units, where one is not enough, and what is.
-_STEPS = 32
+_STEPS = (16, 256)
 _BLOCK = 32  # points in one call
 _EQUAL = 1e-10
 
@@ -119,11 +119,12 @@ def in_plain_units(chart: LawChart, thetas: np.ndarray, points: Points) -> np.nd
     if not any(np.any(unit) for unit in units):
         return thetas
     moved, gap = _follow(chart, thetas, points, 1)
-    far = np.flatnonzero(~(gap < _EQUAL))
-    if far.size:
-        slow, slow_gap = _follow(chart, thetas[far], points, _STEPS)
-        better = slow_gap < gap[far]
-        moved[far[better]] = slow[better]
+    for steps in _STEPS:
+        far = np.flatnonzero(~(gap < _EQUAL))
+        if far.size:
+            slow, slow_gap = _follow(chart, thetas[far], points, steps)
+            better = slow_gap < gap[far]
+            moved[far[better]], gap[far[better]] = slow[better], slow_gap[better]
     return moved
 
 
@@ -159,26 +160,41 @@ def _followed(
 ) -> tuple[jax.Array, jax.Array]:
     """Return the moved coordinates, and by how much a log loss moved at most."""
 
+    domains = list(chart.domains.values())
+    logs = [is_positive(domain) for domain in domains]
+
+    def coefficients(u: jax.Array) -> list[jax.Array]:
+        return [jnp.exp(x) if log else x for x, log in zip(u, logs, strict=True)]
+
+    def log_loss(u: jax.Array, share: Any) -> jax.Array:
+        return jnp.log(chart.loss_of(coefficients(u), plain_points(points, share)))
+
     def one(theta: jax.Array) -> tuple[jax.Array, jax.Array]:
-        wanted = chart.log_loss(theta, points)
+        # Not in the coordinates of the chart, which stand still at a bound.
+        known = chart.values(theta)
+        start = jnp.stack(
+            [jnp.log(c) if log else c for c, log in zip(known, logs, strict=True)]
+        )
+        wanted = log_loss(start, 0.0)
 
-        def corrected(theta: jax.Array, here: Points) -> jax.Array:
-            slopes = jax.jacfwd(lambda t: chart.log_loss(t, here))(theta)
-            gap = wanted - chart.log_loss(theta, here)
-            return theta + _solved(slopes, gap)
+        def corrected(u: jax.Array, share: Any) -> jax.Array:
+            slopes = jax.jacfwd(log_loss)(u, share)
+            return u + _solved(slopes, wanted - log_loss(u, share))
 
-        def step(i: Any, theta: jax.Array) -> jax.Array:
-            def at(t: jax.Array, share: jax.Array) -> jax.Array:
-                return chart.log_loss(t, plain_points(points, share))
-
+        def step(i: Any, u: jax.Array) -> jax.Array:
             before = jnp.asarray(i, float) / steps
-            slopes, response = jax.jacfwd(at, argnums=(0, 1))(theta, before)
-            theta = theta - _solved(slopes, response) / steps
-            here = plain_points(points, before + 1 / steps)
-            return corrected(corrected(theta, here), here)
+            slopes, response = jax.jacfwd(log_loss, argnums=(0, 1))(u, before)
+            u = u - _solved(slopes, response) / steps
+            return corrected(corrected(u, before + 1 / steps), before + 1 / steps)
 
-        theta = jax.lax.fori_loop(0, jnp.asarray(steps, int), step, theta)
-        gap = jnp.abs(chart.log_loss(theta, plain_points(points)) - wanted).max()
+        u = jax.lax.fori_loop(0, jnp.asarray(steps, int), step, start)
+        gap = jnp.abs(log_loss(u, 1.0) - wanted).max()
+        moved = [
+            jnp.where(domain.contains(c), c, old)  # zero, but for rounding
+            for domain, c, old in zip(domains, coefficients(u), known, strict=True)
+        ]
+        pairs = zip(chart.coordinate_domains, moved, strict=True)
+        theta = jnp.stack([jnp.asarray(domain.to_real(c)) for domain, c in pairs])
         return theta, jnp.where(jnp.isfinite(gap), gap, jnp.inf)
 
     return jax.vmap(one)(thetas)

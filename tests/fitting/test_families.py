@@ -64,6 +64,8 @@ def test_formulas(name):
     family = laws.FAMILIES[name]
     fields = [field.name for field in dataclasses.fields(family)]
     exponents = dict(zip(fields, np.linspace(0.05, 0.4, len(fields)), strict=True))
+    if name == "farseer":
+        exponents |= {"alpha": 0.02, "beta": -0.1, "gamma": -0.05}
     values = {field: VALUES.get(field, exponents[field]) for field in fields}
     n, d = np.array([1e7, 1e9, 1e12]), np.array([1e9, 3e11, 1e13])
     loss = family(**values)(n, d)
@@ -209,12 +211,14 @@ def test_a_nested_law_with_an_axis(planted):
 
 @pytest.mark.skipif(not DATA.exists(), reason="the shared data are not here")
 def test_repeated_data_by_name_with_resampled_groups(tmp_path):
-    runs = read_runs(DATA / "axes" / "datablations_c4.csv").select(max_loss=5, max_epochs=60)
+    runs = read_runs(DATA / "axes" / "datablations_c4.csv").select(
+        max_loss=4.5, max_epochs=4, min_tokens=1e9
+    )
     labels = [f"{n:.2g}" for n in runs["unique_tokens"]]
     runs = runs.with_columns(group=labels)
     fitted = fit(runs, Repeated, bootstrap=40, resample="runs")
     assert fitted.status == Status.CONVERGED
-    assert fitted.starts_converged >= 3 / 64
+    assert fitted.starts_converged > 0.5
     assert np.abs(fitted.residuals).mean() < 0.02
     assert {"base.E", "R_D", "R_N"} < set(fitted.intervals)
     assert np.isfinite(list(laws.coefficients(fitted.laws).values())).all()
@@ -227,21 +231,20 @@ def test_repeated_data_by_name_with_resampled_groups(tmp_path):
 
 
 class Bounded(Law):
-    """A fraction that the runs hardly show."""
+    """A floor as a fraction of what is known to be the most."""
 
-    level: Positive
     share: Fraction
     alpha: Exponent
 
     def loss(self, params, tokens):
-        return self.level * (self.share + 1e-4 * (params / 1e8) ** -self.alpha)
+        return 2.5 * self.share + (params / 1e8) ** -self.alpha
 
 
 def test_intervals_of_a_fraction_stay_within_it(planted):
-    runs = planted(Bounded(level=5.0, share=0.6, alpha=0.3), noise=0.02)
+    runs = planted(Bounded(share=0.99, alpha=0.3), noise=0.1)
     fitted = fit(runs, Bounded)
     for low, high in (fitted.intervals["share"], profile(fitted, points=4)["share"].interval):
-        assert 0.0 <= low < high <= 1.0
+        assert 0.5 < low < high <= 1.0
 
 
 class Broken(Law):

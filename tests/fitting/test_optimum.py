@@ -1,6 +1,5 @@
 """The global optimum: published data, SciPy, planted laws, laws of one's own."""
 
-import dataclasses
 from typing import Any
 
 import jax

@@ -1,7 +1,5 @@
 """Intervals, resampled laws, profiles, spectrum."""
 
-import dataclasses
-
 import jax
 import numpy as np
 import pytest
