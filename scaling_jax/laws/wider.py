@@ -49,7 +49,7 @@ class DriftingRatio(_LogLaw):
     def loss_at_log(self, log_params: Number, log_tokens: Number) -> jax.Array:  # pyright: ignore
         ratio, exponent = log_tokens - log_params, self.beta + self.gamma * log_params
         size = jnp.exp(jnp.log(self.A) - self.alpha * log_params)
-        return self.E + size + jnp.exp(jnp.log(self.B) - exponent * ratio)
+        return jnp.asarray(self.E + size + jnp.exp(jnp.log(self.B) - exponent * ratio))
 
 
 class ScaledRatio(_LogLaw):
@@ -67,7 +67,9 @@ class ScaledRatio(_LogLaw):
 
     def loss_at_log(self, log_params: Number, log_tokens: Number) -> jax.Array:  # pyright: ignore
         data = jnp.log(self.B) - self.gamma * log_params - self.beta * (log_tokens - log_params)
-        return self.E + jnp.exp(jnp.log(self.A) - self.alpha * log_params) + jnp.exp(data)
+        return jnp.asarray(
+            self.E + jnp.exp(jnp.log(self.A) - self.alpha * log_params) + jnp.exp(data)
+        )
 
 
 class CoupledRatio(_LogLaw):
@@ -87,7 +89,7 @@ class CoupledRatio(_LogLaw):
     def loss_at_log(self, log_params: Number, log_tokens: Number) -> jax.Array:  # pyright: ignore
         data = jnp.log(self.B) - self.beta * (log_tokens - log_params)
         both = self.k * jnp.logaddexp(jnp.log(self.A), data)
-        return self.E + jnp.exp(both - self.alpha * log_params)
+        return jnp.asarray(self.E + jnp.exp(both - self.alpha * log_params))
 
 
 class SaturatingData(_LogLaw):
@@ -108,7 +110,7 @@ class SaturatingData(_LogLaw):
         most = jnp.log(self.c) + self.q * log_params
         tokens = -jnp.logaddexp(-log_tokens, -most)
         size = jnp.exp(jnp.log(self.A) - self.alpha * log_params)
-        return self.E + size + jnp.exp(jnp.log(self.B) - self.beta * tokens)
+        return jnp.asarray(self.E + size + jnp.exp(jnp.log(self.B) - self.beta * tokens))
 
 
 class ComputeRatio(_LogLaw):
@@ -130,7 +132,7 @@ class ComputeRatio(_LogLaw):
         ratio, compute = log_tokens - log_params, log_params + log_tokens
         many = jnp.log(self.a) + self.rise * ratio
         few = jnp.log(self.b) - self.fall * ratio
-        return self.E + jnp.exp(jnp.logaddexp(many, few) - self.eta * compute)
+        return jnp.asarray(self.E + jnp.exp(jnp.logaddexp(many, few) - self.eta * compute))
 
 
 class BoundedRational(_LogLaw):
@@ -156,7 +158,7 @@ class BoundedRational(_LogLaw):
         data = jnp.log(self.B) - self.beta * log_tokens
         excess = jnp.log(self.C) + self.gamma * log_params - self.delta * log_tokens
         log_h = jnp.logaddexp(jnp.logaddexp(size, data), excess)
-        return self.E * jax.nn.sigmoid(-log_h) + self.L0 * jax.nn.sigmoid(log_h)
+        return jnp.asarray(self.E * jax.nn.sigmoid(-log_h) + self.L0 * jax.nn.sigmoid(log_h))
 
 
 class Farseer(_LogLaw):
