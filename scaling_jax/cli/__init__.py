@@ -20,6 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
 
     from scaling_jax.cli.catalogues import Chips, Laws  # noqa: PLC0415 (needs the extra)
+    from scaling_jax.cli.data import Data  # noqa: PLC0415
     from scaling_jax.cli.decide import Decide  # noqa: PLC0415
     from scaling_jax.cli.figures import Figures  # noqa: PLC0415
     from scaling_jax.cli.fit import Fit  # noqa: PLC0415
@@ -31,7 +32,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from scaling_jax.cli.train import Train  # noqa: PLC0415
 
     command = tyro.cli(
-        Plan | Fit | Grid | Decide | Report | Figures | Train | Sweep | Model | Laws | Chips,
+        Plan
+        | Fit
+        | Grid
+        | Decide
+        | Report
+        | Figures
+        | Train
+        | Sweep
+        | Model
+        | Data
+        | Laws
+        | Chips,
         prog="scaling-jax",
         description="Which language model to train, for how long, and what its life costs.",
         args=arguments,
