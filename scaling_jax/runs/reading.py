@@ -42,6 +42,7 @@ _NAMES = {
     "sigma": "sigma",
     "group": "group",
 }
+_LABEL = "modelsize"
 _POSITIVE = "a positive number"
 _KINDS = {"weight": "a number of zero or more"}
 
@@ -118,7 +119,9 @@ def _number(cell: Any) -> float:
 def _known_columns(table: Table) -> dict[str, int]:
     known: dict[str, int] = {}
     for index, name in enumerate(table.names):
-        meaning = _NAMES.get(re.sub(r"[^a-z0-9]", "", name.lower()))
+        word = re.sub(r"[^a-z0-9]", "", name.lower())
+        # Beside params, a model size is a label: 430 for 443,068,288.
+        meaning = None if word == _LABEL and "params" in table.names else _NAMES.get(word)
         if meaning in known:
             raise Refusal(
                 f"{table.source} has two columns of {meaning}: "

@@ -70,10 +70,11 @@ def _fetch_one(pooch: Any, url: str, sha256: str, path: Path) -> None:
 
 
 def _reason(error: Exception) -> str:
-    """Return in words why a request failed."""
+    """Return in words why a request failed, and let its connection go."""
     import requests  # noqa: PLC0415
 
     if isinstance(error, requests.HTTPError) and error.response is not None:
+        error.response.close()  # its body was not read, and holds the connection
         return f"the server answers {error.response.status_code} {error.response.reason}"
     if isinstance(error, requests.Timeout):
         return f"no answer in {TIMEOUT:g} s"
