@@ -156,6 +156,7 @@ def test_a_cached_file_that_was_damaged_is_fetched_again(server, tiny, cache):
 FETCH = """
 import sys
 from scaling_jax.runs.registry.fetching import fetch
+assert not {"pooch", "requests"} & set(sys.modules), "imported before they are needed"
 print(fetch({sys.argv[1]: sys.argv[2]})[0].stat().st_size)
 """
 

@@ -13,6 +13,7 @@ folder with the tables as CSV files, `NAME.csv`, to read instead: then nothing i
 import os
 from pathlib import Path
 
+from scaling_jax._errors import Refusal
 from scaling_jax.runs.reading import read_runs
 from scaling_jax.runs.record import Runs
 from scaling_jax.runs.registry.entries import PUBLIC as PUBLIC
@@ -44,7 +45,7 @@ def load(name: str, *, progress: Progress | None = None) -> Runs:
     """
     entry = _entry(name)
     if entry.lacks:
-        raise ValueError(
+        raise Refusal(
             f"{name} cannot be read as runs: {entry.lacks}; `runs.table({name!r})` has "
             "its columns"
         )
@@ -65,7 +66,7 @@ def table(name: str, *, progress: Progress | None = None) -> Columns:
 
 def _entry(name: str) -> Entry:
     if name not in PUBLIC:
-        raise ValueError(f"no public table is called {name!r}; there are {', '.join(PUBLIC)}")
+        raise Refusal(f"no public table is called {name!r}; there are {', '.join(PUBLIC)}")
     return PUBLIC[name]
 
 
@@ -75,4 +76,4 @@ def _given(folder: Path, name: str) -> Path:
         for file in (f"{name}.csv", f"{name}_runs.csv"):
             if (place / file).is_file():
                 return place / file
-    raise ValueError(f"{FOLDER} is {str(folder)!r}, which has no {name}.csv")
+    raise Refusal(f"{FOLDER} is {str(folder)!r}, which has no {name}.csv")

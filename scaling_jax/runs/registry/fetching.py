@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from scaling_jax._errors import Refusal
+
 TIMEOUT = 30.0  # seconds without a byte
 CONNECTIONS = 8
 
@@ -63,7 +65,7 @@ def _fetch_one(pooch: Any, url: str, sha256: str, path: Path) -> None:
     except requests.RequestException as error:
         raise ConnectionError(f"{url} cannot be fetched: {_reason(error)}") from None
     except ValueError:
-        raise ValueError(
+        raise Refusal(
             f"{url} is not the file that is known, of SHA-256 {sha256}: it has changed, or "
             "was damaged on its way, and is not kept"
         ) from None

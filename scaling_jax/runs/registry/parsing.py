@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import math
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -64,14 +65,14 @@ def columns(rows: Sequence[Row]) -> Columns:
     return {name: _column([row.get(name) for row in rows]) for name in names}
 
 
-def write_table(table: Columns, path: Path) -> None:
+def write_table(table: Columns, path: str | os.PathLike[str]) -> None:
     """Write columns as a CSV file, in full precision; what is missing is empty."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(table)
     cells = [_written(column.tolist()) for column in table.values()]
     writer.writerows(zip(*cells, strict=True))
-    write_whole(path, text.getvalue())
+    write_whole(Path(path), text.getvalue())
 
 
 def _written(cells: list[Any]) -> list[Any]:
@@ -81,9 +82,9 @@ def _written(cells: list[Any]) -> list[Any]:
 def _column(cells: Iterable[Any]) -> np.ndarray:
     words = ["" if cell is None else str(cell).strip() for cell in cells]
     if any(words):
-        for kind, missing in ((int, None), (float, "nan")):
+        for kind in (int, float):  # what is missing is no whole number
             try:
-                return np.array([kind(word or missing) for word in words], kind)
-            except (TypeError, ValueError, OverflowError):
+                return np.array([kind(word or "nan") for word in words], kind)
+            except (ValueError, OverflowError):
                 continue
     return np.array(words, str)
