@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from scaling_jax.costs import Demand, LinearCost
+from scaling_jax.costs import Demand
 from scaling_jax.grids import Grid
-from scaling_jax.laws import PowerSum
-from scaling_jax.planning import Plan
+from scaling_jax.planning import Plan, plan
 from scaling_jax.plotting.style import (
     BLUE,
     GREY,
@@ -30,35 +29,89 @@ if TYPE_CHECKING:
 _WIDE = 20.0
 # More than this factor below the largest is as good as zero, and fewer levels go beyond this.
 _WIDEST, _CROWDED = 1e4, 1e3
+# A curve has so many points; a step in it is so many times steeper than what is beside it and
+# more than so much, and is closed in on by so many halvings.
+_POINTS, _STEEP, _VISIBLE, _HALVINGS = 400, 6.0, 2e-3, 30
 _COST_NAMES = {"flops": "FLOPs", "dollars": "$"}
 
 
 @styled()
 def iso_loss(
-    law: PowerSum, cost: LinearCost, demand: Demand, best: Plan, ax: "Axes | None" = None
+    law: Any,
+    cost: Any,
+    demand: Demand,
+    best: Plan,
+    ax: "Axes | None" = None,
+    *,
+    axes: Mapping[str, Any] | None = None,
 ) -> "Axes":
-    """Draw total cost against params along the iso-loss curve, optimum and baseline marked."""
+    """Draw total cost against params along the iso-loss curve, optimum and baseline marked.
+
+    Args:
+        law, cost, demand: any that `plan` takes; steps of a cost are drawn as steps.
+        best: their plan.
+        ax: the Axes to draw into.
+        axes: the further axes that the plan was given; those that it chose it knows.
+    """
     ax = ax or new_axes()
-    span = np.geomspace(float(best.params) / 4, 2.5 * float(best.baseline.params), 400)
-    tokens = np.asarray(law.tokens_for(best.loss, span))
-    total = np.asarray(cost(span, tokens, demand).total)
-    train = np.asarray(cost(span, tokens, demand).train)
+    further = dict(axes or {}) | dict(best.choices)
+
+    def bill(params: np.ndarray) -> np.ndarray:
+        """Return total and training cost [2, n] of models of this loss; NaN where none is."""
+        query = {"axes": further} if further else {}
+        each = plan(law, cost, demand, loss=best.loss, params=params, **query)
+        return np.stack([np.asarray(each.total_cost), np.asarray(each.train_cost)])
+
+    sizes = np.array([float(best.params), float(best.baseline.params)])
+    sizes = sizes[np.isfinite(sizes)]
+    span, (total, train) = _traced(bill, sizes.min() / 4, 2.5 * sizes.max())
     ax.plot(span, total, color=BLUE, label="training + serving")
     ax.plot(span, train, color=GREY, linestyle="--", label="training")
     points = (("plan", best, BLUE, "o"), ("baseline", best.baseline, ORANGE, "s"))
     for name, model, colour, marker in points:
-        label = f"{name}: {count(model.params)} params, {count(model.tokens)} tokens"
-        ax.plot(float(model.params), float(model.total_cost), marker, color=colour, label=label)
+        if np.isfinite(float(model.params)):
+            label = f"{name}: {count(model.params)} params, {count(model.tokens)} tokens"
+            x, y = float(model.params), float(model.total_cost)
+            ax.plot(x, y, marker, color=colour, label=label)
     ax.set_xscale("log")
     ax.set_yscale("log")
-    highest = max(6 * float(best.total_cost), 1.5 * float(best.baseline.total_cost))
+    highest = np.nanmax([6 * float(best.total_cost), 1.5 * float(best.baseline.total_cost)])
     ax.set_ylim(0.8 * np.nanmin(train), highest)
     ax.set_xlabel("parameters")
-    ax.set_ylabel(f"lifetime cost ({_COST_NAMES.get(cost.unit, cost.unit)})")
+    unit = getattr(cost, "unit", "units")
+    ax.set_ylabel(f"lifetime cost ({_COST_NAMES.get(unit, unit)})")
     ax.set_title(f"Models of loss {float(best.loss):.4g}")
     ax.grid(visible=True, which="both")
     ax.legend()
     return ax
+
+
+def _traced(
+    curve: Callable[[np.ndarray], np.ndarray], low: float, high: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return points x [n] and curves [k, n] from low to high, steps as vertical lines.
+
+    Where neighbours differ much more than those beside them, the step is closed in on, so
+    that its two sides stand at one x.
+    """
+    x = np.geomspace(low, high, _POINTS)
+    y = curve(x)
+    rise = np.abs(np.diff(np.log(y[0])))
+    usual = np.fmin(np.append(rise[1:], np.inf), np.append(np.inf, rise[:-1]))
+    steps = np.flatnonzero(rise > _STEEP * usual + _VISIBLE)
+    left, right = x[steps], x[steps + 1]
+    for _ in range(_HALVINGS if steps.size else 0):
+        middle = np.sqrt(left * right)
+        start, half, end = np.log(curve(np.stack([left, middle, right]).ravel())[0]).reshape(
+            3, -1
+        )
+        first = np.abs(half - start) > np.abs(end - half)
+        left, right = np.where(first, left, middle), np.where(first, middle, right)
+    sides = np.concatenate([left, right])
+    both = np.concatenate([x, sides])
+    values = np.concatenate([y, curve(sides)], axis=1) if steps.size else y
+    order = np.argsort(both, kind="stable")
+    return both[order], values[:, order]
 
 
 @styled()
