@@ -1,12 +1,16 @@
 """`scaling-jax fit`: the law behind training runs."""
 
 import dataclasses
+import math
+import operator
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import Positional, arg
 
+from scaling_jax.cli import own
 from scaling_jax.cli.options import OptionalFloat, OptionalPath, Switch
 from scaling_jax.cli.show import print_json, print_table, progress, quantity, start_jax
 
@@ -53,7 +57,7 @@ class Fit:
     runs: Positional[Path]
     """CSV, JSON lines or Parquet with params, tokens and loss."""
     law: str = "chinchilla"
-    """Family: chinchilla, tied, coupled or kaplan."""
+    """Family: chinchilla, tied, coupled, kaplan …, or a law of your own: FILE.py:NAME."""
     delta: float = 1e-3
     """Huber's threshold, in log loss."""
     selection: Selection
@@ -62,7 +66,8 @@ class Fit:
     profile: Switch = False
     """Intervals from the profile likelihood instead."""
     holdout: Annotated[str | None, arg(metavar="CONDITION", help_behavior_hint="")] = None
-    """Such as 'tokens_per_param>100': fit each family to the other runs, predict these."""
+    """Such as 'tokens_per_param>100' or 'epochs<=4': fit each family to the other runs, and
+    predict these. Of any column: >, >=, <, <=, or = and a value."""
     seed: int = 0
     """Of starts and resamples."""
     out: OptionalPath = None
@@ -78,10 +83,10 @@ class Fit:
         from scaling_jax import fitting, laws  # noqa: PLC0415
         from scaling_jax.runs import read_runs  # noqa: PLC0415
 
-        family = laws.family(self.law)
-        condition = None if self.holdout is None else _condition(self.holdout)
+        family = own.family(self.law)
         options = {"delta": self.delta, "seed": self.seed}
         runs = self.selection.select(read_runs(self.runs))
+        condition = None if self.holdout is None else _condition(self.holdout, runs)
         with progress() as stage:
             moved = stage("finding the law")
             fitted = fitting.fit(
@@ -93,10 +98,11 @@ class Fit:
                 profiles = fitting.profile(fitted)
             if condition is not None:
                 stage("predicting held-out runs")
-                families = dict.fromkeys((*fitting.HOLDOUT_FAMILIES, family))
+                kind = family if isinstance(family, type) else type(family)
+                families = dict.fromkeys((*fitting.HOLDOUT_FAMILIES, kind))
                 table = fitting.holdout(runs, list(families), **condition, **options)
         if self.out is not None:
-            laws.save(laws.Sourced(law=fitted.law, resampled=fitted.laws), self.out)
+            laws.save(fitted.sourced, self.out)
         if self.plot is not None:
             from scaling_jax import plotting  # noqa: PLC0415
 
@@ -111,12 +117,15 @@ class Fit:
         table: list["fitting.HeldOut"],
     ) -> dict[str, Any]:
         from scaling_jax.fitting.diagnostics import narrow_intervals  # noqa: PLC0415
+        from scaling_jax.laws import coefficients  # noqa: PLC0415
 
         # Of intervals that are not shown nothing is said.
         beside = narrow_intervals(fitted.problem) if profiles else ()
         intervals = fitted.intervals | {n: each.interval for n, each in profiles.items()}
-        answer: dict[str, Any] = dict(vars(fitted.law)) | {
+        numbers = {name: float(x) for name, x in coefficients(fitted.law).items()}
+        answer: dict[str, Any] = numbers | {
             "law": self.law,
+            "coefficients": numbers,
             "objective": fitted.objective,
             "n_runs": fitted.n_runs,
             "status": fitted.status.name.lower(),
@@ -136,25 +145,48 @@ class Fit:
         return answer
 
 
-def _condition(text: str) -> dict[str, float]:
+_CONDITION = re.compile(r"\s*([\w-]+)\s*(>=|<=|>|<|=)\s*(\S.*?)\s*")
+_HOLDS: dict[str, Callable[[Any, Any], Any]] = {
+    ">=": operator.ge,
+    "<=": operator.le,
+    "=": operator.eq,
+}
+
+
+def _condition(text: str, runs: "Runs") -> dict[str, Any]:
     """Return `tokens_per_param>100` as the limit `max_tokens_per_param` of what is fitted."""
-    names = ("params", "tokens", "tokens_per_param", "train_flops")
-    found = re.fullmatch(r"\s*(\w+)\s*>\s*(\S+)\s*", text.replace("-", "_").replace("e_", "e-"))
+    import numpy as np  # noqa: PLC0415
+
+    found = _CONDITION.fullmatch(text)
+    name, sign, value = ("", "", "") if found is None else found.groups()
+    name = name.replace("-", "_")
+    if name not in runs:
+        raise ValueError(
+            f"--holdout is {text!r}; it must be like 'tokens_per_param>100', with a column of "
+            f"the runs, tokens_per_param or train_flops; they have {', '.join(runs.columns)}"
+        )
+    column = runs[name]
+    if not np.issubdtype(column.dtype, np.number):
+        if sign != "=":
+            raise ValueError(f"--holdout is {text!r}, but {name} is text; give {name}=VALUE")
+        return {name: [each for each in np.unique(column).tolist() if each != value]}
     try:
-        if found and found[1] in names and float(found[2]) > 0:
-            return {f"max_{found[1]}": float(found[2])}
+        number = float(value)
     except ValueError:
-        pass
-    raise ValueError(
-        f"--holdout is {text!r}; it must be like 'tokens_per_param>100', with one of "
-        f"{', '.join(names)}"
-    )
+        number = math.nan
+    if not math.isfinite(number):
+        raise ValueError(f"--holdout is {text!r}; {value} must be a finite number")
+    if sign in ("<", ">"):
+        return {f"{'max' if sign == '>' else 'min'}_{name}": number}
+    known = np.unique(column[np.isfinite(column)])
+    return {name: known[~_HOLDS[sign](known, number)].tolist()}
 
 
 def _print(answer: dict[str, Any]) -> None:
     rows = []
     for name, (low, high) in answer["intervals"].items():
-        rows.append((name, *(quantity(name, value) for value in (answer[name], low, high))))
+        value = answer["coefficients"][name]
+        rows.append((name, *(quantity(name, x) for x in (value, low, high))))
     title = f"{answer['law']} law of {answer['n_runs']} runs"
     print_table(title, ("", "value", "95 % from", "to"), rows)
     print(

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from scaling_jax.cli.own_coefficients import has_default
-from scaling_jax.cli.own_files import load
+from scaling_jax.cli.own_files import is_own, load
 
 _LAW, _COST = ("params", "tokens"), ("params", "tokens", "demand")
 
@@ -39,6 +39,19 @@ def law(text: str) -> Any:
             f"--law is {text!r}, which is {_kind(found)}; it must be a Law, a class of laws, "
             "or a function of (params, tokens)"
         )
+    return found
+
+
+def family(name: str) -> Any:
+    """Return a family of laws to fit, by its name or from a file; a law is one more start."""
+    from scaling_jax.laws import Law  # noqa: PLC0415
+    from scaling_jax.laws import family as known  # noqa: PLC0415
+
+    if not is_own(name):
+        return known(name)
+    found = law(name)
+    if not isinstance(found, type | Law):
+        raise ValueError(f"--law is {name!r}, {_kind(found)}; to be fitted it must be a Law")
     return found
 
 
@@ -91,11 +104,13 @@ def check_answers(law: Any, cost: Any, demand: Any, axes: dict[str, Any]) -> Non
     import jax  # noqa: PLC0415
 
     from scaling_jax._axes import call_cost, call_law  # noqa: PLC0415
-    from scaling_jax.costs import Bill  # noqa: PLC0415
+    from scaling_jax.costs import Bill, Demand  # noqa: PLC0415
+
+    served = demand or Demand()
 
     def answers(params: Any, tokens: Any) -> Any:
         loss = call_law(law, params, tokens, **axes)
-        bill = None if cost is None else call_cost(cost, params, tokens, demand, **axes)
+        bill = None if cost is None else call_cost(cost, params, tokens, served, **axes)
         kept.extend((loss, bill))
 
     kept: list[Any] = []

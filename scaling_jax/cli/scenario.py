@@ -207,10 +207,8 @@ def _family(name: str) -> Any:
 
     if name == LawOptions.law:
         return laws.Chinchilla
-    if name in laws.FAMILIES:
-        return laws.family(name)
-    if is_own(name):
-        return own.law(name)
+    if name in laws.FAMILIES or is_own(name):
+        return own.family(name)
     raise ValueError(
         f"--law {name} and --runs are two laws; give one of them, or the family to fit: "
         f"{', '.join(laws.FAMILIES)}, or FILE.py:NAME"

@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+import jax
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -58,8 +59,10 @@ def iso_loss(
 
     def bill(params: np.ndarray) -> np.ndarray:
         """Return total and training cost [2, n] of models of this loss; NaN where none is."""
-        query = {"axes": further} if further else {}
-        each = plan(law, cost, demand, loss=best.loss, params=params, **query)
+        query: Any = {"axes": further} if further else {}
+        each = jax.vmap(lambda n: plan(law, cost, demand, loss=best.loss, params=n, **query))(
+            params
+        )
         return np.stack([np.asarray(each.total_cost), np.asarray(each.train_cost)])
 
     sizes = np.array([float(best.params), float(best.baseline.params)])
