@@ -98,9 +98,9 @@ class Fit:
                 profiles = fitting.profile(fitted)
             if condition is not None:
                 stage("predicting held-out runs")
-                kind = family if isinstance(family, type) else type(family)
-                families = dict.fromkeys((*fitting.HOLDOUT_FAMILIES, kind))
-                table = fitting.holdout(runs, list(families), **condition, **options)
+                usual = (laws.Chinchilla, laws.Tied, laws.Coupled)
+                families = list(dict.fromkeys((*usual, family)))
+                table = fitting.holdout(runs, families, limits=condition, **options)
         if self.out is not None:
             laws.save(fitted.sourced, self.out)
         if self.plot is not None:
@@ -116,11 +116,10 @@ class Fit:
         profiles: dict[str, "fitting.Profile"],
         table: list["fitting.HeldOut"],
     ) -> dict[str, Any]:
-        from scaling_jax.fitting.diagnostics import narrow_intervals  # noqa: PLC0415
         from scaling_jax.laws import coefficients  # noqa: PLC0415
 
         # Of intervals that are not shown nothing is said.
-        beside = narrow_intervals(fitted.problem) if profiles else ()
+        beside = fitted.interval_warnings if profiles else ()
         intervals = fitted.intervals | {n: each.interval for n, each in profiles.items()}
         numbers = {name: float(x) for name, x in coefficients(fitted.law).items()}
         answer: dict[str, Any] = numbers | {
