@@ -1,17 +1,14 @@
 """`scaling-jax fit`: the law behind training runs."""
 
 import dataclasses
-import math
-import operator
-import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import Positional, arg
 
 from scaling_jax.cli import own
-from scaling_jax.cli.options import OptionalFloat, OptionalPath, Switch
+from scaling_jax.cli.conditions import condition
+from scaling_jax.cli.options import OptionalFloat, OptionalPath, Repeated, Switch
 from scaling_jax.cli.show import print_json, print_table, progress, quantity, start_jax
 
 if TYPE_CHECKING:
@@ -39,14 +36,22 @@ class Selection:
     """Least training compute, 6 N D."""
     max_train_flops: OptionalFloat = None
     """Most training compute."""
+    where: Repeated = ()
+    """Only runs of which this holds, such as 'epochs<=4' or 'corpus=c4': of any column."""
 
     def select(self, runs: "Runs") -> "Runs":
         """Return the runs within the limits."""
-        given = {name: value for name, value in vars(self).items() if value is not None}
-        chosen = runs.select(**given)
+        words = []
+        chosen = runs
+        for name, value in vars(self).items():
+            if name != "where" and value is not None:
+                chosen = chosen.select(**{name: value})
+                words.append(f"{name} {value:g}")
+        for text in self.where:
+            chosen = chosen.where(condition("--where", text, runs).holds(chosen))
+            words.append(text)
         if not len(chosen):
-            words = " and ".join(f"{name} {value:g}" for name, value in given.items())
-            raise ValueError(f"none of the {len(runs)} runs is within {words}")
+            raise ValueError(f"none of the {len(runs)} runs is within {' and '.join(words)}")
         return chosen
 
 
@@ -86,7 +91,7 @@ class Fit:
         family = own.family(self.law)
         options = {"delta": self.delta, "seed": self.seed}
         runs = self.selection.select(read_runs(self.runs))
-        condition = None if self.holdout is None else _condition(self.holdout, runs)
+        limits = self._limits(runs)
         with progress() as stage:
             moved = stage("finding the law")
             fitted = fitting.fit(
@@ -96,11 +101,11 @@ class Fit:
             if self.profile or self.plot is not None:
                 stage("profiling the coefficients")
                 profiles = fitting.profile(fitted)
-            if condition is not None:
+            if limits is not None:
                 stage("predicting held-out runs")
                 usual = (laws.Chinchilla, laws.Tied, laws.Coupled)
                 families = list(dict.fromkeys((*usual, family)))
-                table = fitting.holdout(runs, families, limits=condition, **options)
+                table = fitting.holdout(runs, families, limits=limits, **options)
         if self.out is not None:
             laws.save(fitted.sourced, self.out)
         if self.plot is not None:
@@ -109,6 +114,15 @@ class Fit:
             plotting.save(plotting.fit_report(fitted, profiles), self.plot)
         answer = self._answer(fitted, profiles if self.profile else {}, table)
         print_json(answer) if self.json else _print(answer)
+
+    def _limits(self, runs: "Runs") -> dict[str, Any] | None:
+        """Return the limits of what is fitted where other runs are held out."""
+        if self.holdout is None:
+            return None
+        held = condition("--holdout", self.holdout, runs)
+        if not held.holds(runs).any():
+            raise ValueError(f"--holdout is {self.holdout!r}, which none of the runs is")
+        return held.others(runs)
 
     def _answer(
         self,
@@ -142,43 +156,6 @@ class Fit:
                 },
             }
         return answer
-
-
-_CONDITION = re.compile(r"\s*([\w-]+)\s*(>=|<=|>|<|=)\s*(\S.*?)\s*")
-_HOLDS: dict[str, Callable[[Any, Any], Any]] = {
-    ">=": operator.ge,
-    "<=": operator.le,
-    "=": operator.eq,
-}
-
-
-def _condition(text: str, runs: "Runs") -> dict[str, Any]:
-    """Return `tokens_per_param>100` as the limit `max_tokens_per_param` of what is fitted."""
-    import numpy as np  # noqa: PLC0415
-
-    found = _CONDITION.fullmatch(text)
-    name, sign, value = ("", "", "") if found is None else found.groups()
-    name = name.replace("-", "_")
-    if name not in runs:
-        raise ValueError(
-            f"--holdout is {text!r}; it must be like 'tokens_per_param>100', with a column of "
-            f"the runs, tokens_per_param or train_flops; they have {', '.join(runs.columns)}"
-        )
-    column = runs[name]
-    if not np.issubdtype(column.dtype, np.number):
-        if sign != "=":
-            raise ValueError(f"--holdout is {text!r}, but {name} is text; give {name}=VALUE")
-        return {name: [each for each in np.unique(column).tolist() if each != value]}
-    try:
-        number = float(value)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
-        raise ValueError(f"--holdout is {text!r}; {value} must be a finite number")
-    if sign in ("<", ">"):
-        return {f"{'max' if sign == '>' else 'min'}_{name}": number}
-    known = np.unique(column[np.isfinite(column)])
-    return {name: known[~_HOLDS[sign](known, number)].tolist()}
 
 
 def _print(answer: dict[str, Any]) -> None:
