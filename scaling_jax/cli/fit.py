@@ -163,7 +163,7 @@ def _print(answer: dict[str, Any]) -> None:
     for name, (low, high) in answer["intervals"].items():
         value = answer["coefficients"][name]
         rows.append((name, *(quantity(name, x) for x in (value, low, high))))
-    title = f"{answer['law']} law of {answer['n_runs']} runs"
+    title = f"{answer['law'].rpartition(':')[2]} law of {answer['n_runs']} runs"
     print_table(title, ("", "value", "95 % from", "to"), rows)
     print(
         f"Objective {answer['objective']:.6g}, {answer['status']}; "

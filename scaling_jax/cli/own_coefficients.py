@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from scaling_jax.cli.own_files import nearest
+from scaling_jax.cli.own_files import is_own, nearest
 
 
 def made(text: str, found: Any, path: Path | None) -> Any:
@@ -13,13 +13,17 @@ def made(text: str, found: Any, path: Path | None) -> Any:
 
     The file holds {"dotted.path": number}, or is one that `fit --out` wrote for this law.
     """
-    from scaling_jax.laws import Law, Sourced, load_sourced  # noqa: PLC0415
+    from scaling_jax.laws import FAMILIES, Law, Sourced, load_sourced  # noqa: PLC0415
 
     if path is None:
         law = _instance(text, found, {}) if isinstance(found, type) else found
         return law if isinstance(law, Sourced) else Sourced(law=law, source=f"your own, {text}")
     content = _read_json(path)
     if isinstance(found, type) and content.get("law") is not None:
+        key = _family(content["law"])
+        if key.rpartition(":")[2] != text.rpartition(":")[2]:
+            raise ValueError(f"{path} holds the law {key}, not {text}")
+        FAMILIES[key] = found
         return load_sourced(path)
     values = content.get("coefficients", content)
     bare = found.law if isinstance(found, Sourced) else found
@@ -27,6 +31,19 @@ def made(text: str, found: Any, path: Path | None) -> Any:
         raise ValueError(f"--coefficients is {path}, but {text} is a function, which has none")
     law = _instance(text, bare, _checked(path, values))
     return Sourced(law=law, source=f"your own, {text}, with the coefficients of {path}")
+
+
+def own_family(name: str) -> str | None:
+    """Return FILE.py:NAME of the family in a file that `fit --out` wrote; None of any other."""
+    try:
+        key = _family(_read_json(Path(name)).get("law"))
+    except ValueError:
+        return None
+    return key if is_own(key) else None
+
+
+def _family(law: Any) -> str:
+    return str(next(iter(law), "")) if isinstance(law, dict) else str(law)
 
 
 def _instance(text: str, found: Any, values: dict[str, float]) -> Any:

@@ -186,6 +186,11 @@ def known_law(
         raise ValueError(
             f"--coefficients {numbers} are of a law of your own: --law FILE.py:NAME"
         )
+    family = own_coefficients.own_family(name)
+    if family is not None:
+        raise ValueError(
+            f"{name} holds a law of your own; give --law {family} --coefficients {name}"
+        )
     return Known(laws.load_sourced(name))
 
 

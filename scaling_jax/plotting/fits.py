@@ -45,11 +45,10 @@ def curves(fitted: Fit, ax: "Axes | None" = None, sizes: int = 8) -> "Axes":
     """Draw loss against tokens per parameter: the runs, and the law's curve for each size.
 
     Of a law with further axes there is a curve for each size and value of the axes, of those
-    that have most runs.
+    that have most runs, along its own runs.
     """
     ax = ax or new_axes()
     ratio, loss = fitted.runs.tokens_per_param, fitted.runs.loss
-    span = np.geomspace(ratio.min() / 1.5, 1.5 * ratio.max(), 200)
     names = law_axes(fitted.law).names
     table = np.stack([fitted.runs.params, *(fitted.runs[name] for name in names)], axis=1)
     kinds, which, often = np.unique(table, axis=0, return_inverse=True, return_counts=True)
@@ -61,9 +60,11 @@ def curves(fitted: Fit, ax: "Axes | None" = None, sizes: int = 8) -> "Axes":
     for kind, colour, marker in styles:
         size, *values = kinds[kind]
         at = dict(zip(names, values, strict=True))
+        mine = which.ravel() == kind
+        beside = ratio[mine] if names else ratio
+        span = np.geomspace(beside.min() / 1.5, 1.5 * beside.max(), 200)
         line = np.asarray(call_law(fitted.law, size, size * span, **at))
         ax.plot(span, line, color=colour, linewidth=1)
-        mine = which.ravel() == kind
         label = ", ".join(map(count, kinds[kind]))
         ax.plot(ratio[mine], loss[mine], marker, color=colour, label=label)
     ax.set_xscale("log")
