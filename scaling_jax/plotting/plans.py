@@ -5,12 +5,15 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
+from scaling_jax._axes import call_cost, call_law, law_axes
 from scaling_jax.costs import Demand
 from scaling_jax.grids import Grid
-from scaling_jax.planning import Plan, plan
+from scaling_jax.laws import Law, unwrapped
+from scaling_jax.planning import Plan
 from scaling_jax.plotting.style import (
     BLUE,
     GREY,
@@ -22,6 +25,7 @@ from scaling_jax.plotting.style import (
     shades,
     styled,
 )
+from scaling_jax.solve import increasing_root
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,6 +37,7 @@ _WIDEST, _CROWDED = 1e4, 1e3
 # A curve has so many points; a step in it is so many times steeper than what is beside it and
 # more than so much, and is closed in on by so many halvings.
 _POINTS, _STEEP, _VISIBLE, _HALVINGS = 400, 6.0, 2e-3, 30
+_LOG_TOKENS = (0.0, 57.5)  # where the tokens of a function of one's own are looked for
 _COST_NAMES = {"flops": "FLOPs", "dollars": "$"}
 
 
@@ -55,16 +60,7 @@ def iso_loss(
         axes: the further axes that the plan was given; those that it chose it knows.
     """
     ax = ax or new_axes()
-    further = dict(axes or {}) | dict(best.choices)
-
-    def bill(params: np.ndarray) -> np.ndarray:
-        """Return total and training cost [2, n] of models of this loss; NaN where none is."""
-        query: Any = {"axes": further} if further else {}
-        each = jax.vmap(lambda n: plan(law, cost, demand, loss=best.loss, params=n, **query))(
-            params
-        )
-        return np.stack([np.asarray(each.total_cost), np.asarray(each.train_cost)])
-
+    bill = _bills(unwrapped(law), cost, demand, best.loss, {**(axes or {}), **best.choices})
     sizes = np.array([float(best.params), float(best.baseline.params)])
     sizes = sizes[np.isfinite(sizes)]
     span, (total, train) = _traced(bill, sizes.min() / 4, 2.5 * sizes.max())
@@ -89,6 +85,31 @@ def iso_loss(
     return ax
 
 
+def _bills(
+    law: Any, cost: Any, demand: Demand, loss: Any, axes: Mapping[str, Any]
+) -> Callable[[np.ndarray], np.ndarray]:
+    """Return the function from params [n] to total and training cost [2, n] of models of a
+    loss; NaN where none is.
+    """
+    read = {name: axes[name] for name in law_axes(law).names if name in axes}
+
+    def tokens(params: Any) -> Any:
+        if isinstance(law, Law):
+            return law.tokens_for(loss, params, **read)
+
+        def short(log_tokens: Any) -> Any:
+            return loss - call_law(law, params, jnp.exp(log_tokens), **axes)
+
+        return jnp.exp(increasing_root(short, *_LOG_TOKENS))
+
+    def both(params: Any) -> Any:
+        each = call_cost(cost, params, tokens(params), demand, **axes)
+        return each.total, each.train
+
+    many = jax.jit(jax.vmap(both))
+    return lambda params: np.stack([np.asarray(each) for each in many(params)])
+
+
 def _traced(
     curve: Callable[[np.ndarray], np.ndarray], low: float, high: float
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -102,19 +123,17 @@ def _traced(
     rise = np.abs(np.diff(np.log(y[0])))
     usual = np.fmin(np.append(rise[1:], np.inf), np.append(np.inf, rise[:-1]))
     steps = np.flatnonzero(rise > _STEEP * usual + _VISIBLE)
-    left, right = x[steps], x[steps + 1]
+    left, right = x[:-1].copy(), x[1:].copy()  # of every cell: one shape, one program
     for _ in range(_HALVINGS if steps.size else 0):
         middle = np.sqrt(left * right)
-        start, half, end = np.log(curve(np.stack([left, middle, right]).ravel())[0]).reshape(
-            3, -1
-        )
+        start, half, end = (np.log(curve(each)[0]) for each in (left, middle, right))
         first = np.abs(half - start) > np.abs(end - half)
         left, right = np.where(first, left, middle), np.where(first, middle, right)
-    sides = np.concatenate([left, right])
-    both = np.concatenate([x, sides])
-    values = np.concatenate([y, curve(sides)], axis=1) if steps.size else y
+    sides = [each[steps] for each in (left, right)]
+    both = np.concatenate([x, *sides])
+    values = [curve(each)[:, steps] for each in (left, right)] if steps.size else []
     order = np.argsort(both, kind="stable")
-    return both[order], values[:, order]
+    return both[order], np.concatenate([y, *values], axis=1)[:, order]
 
 
 @styled()

@@ -59,7 +59,7 @@ def test_a_sourced_law_is_asked_by_its_resamples_and_the_rest_are_counted(many):
 
 def test_any_law_and_cost_with_axes(many):
     def cost(params, tokens, demand, bits):
-        serve = np.sqrt(params) * demand.tokens * bits * 1e4
+        serve = params**0.5 * demand.tokens * bits * 1e4
         return sj.Bill(train=6 * params * tokens, serve=serve)
 
     found = intervals(many, cost, DEMAND, loss=2.2, choices={"bits": [4.0, 8.0]})
