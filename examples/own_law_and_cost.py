@@ -1,12 +1,10 @@
 """Your own law with a third variable and your own cost: fit, plan, grid, decide, report.
 
-What is data worth that is repeated? The law reads `unique_tokens`. It is fitted to the runs of
-Muennighoff et al. 2023 (arXiv 2305.16264) where ../shared/data is there, else to runs that are
-simulated. The cost is of GPU hours, and serves on whole chips.
+What is data worth that is repeated? The law is fitted to the runs of Muennighoff et al. 2023
+(arXiv 2305.16264) where ../shared/data is there, and to simulated runs where it is not.
 """
 
 import json
-import tempfile
 from pathlib import Path
 
 import jax
@@ -21,7 +19,7 @@ RUNS = HERE.parents[2] / "shared" / "data" / "axes" / "datablations_c4.csv"
 
 
 class Worn(sj.Law):
-    """E + A/N^alpha + B/D'^beta: the r-th repeat of U unique tokens counts e^(-r/R) of new."""
+    """E + A/N^alpha + B/D'^beta; the r-th repeat of a unique token counts e^(-r/R) in D'."""
 
     E: sj.Floor
     A: sj.Positive
@@ -37,67 +35,54 @@ class Worn(sj.Law):
 
 
 class GpuHours(sj.Cost):
-    """Train at 4e14 FLOP/s; serve a token at 3e12 bytes/s, on as many chips as hold the model."""
+    """Train at 4e14 FLOP/s; serve from whole chips of 80 GB, bound by memory or arithmetic."""
 
     unit = "gpu_hours"
-    chip_bytes: sj.Positive = 80e9
     batch: sj.Positive = 64.0
 
     def __call__(self, params, tokens, demand):
-        chips = jnp.ceil(2 * params / (0.8 * self.chip_bytes))
-        second = jnp.maximum(2 * params / chips / 3e12, 2 * params * self.batch / chips / 9e14)
-        serve = demand.tokens / self.batch * second * chips / 3600
-        return sj.Bill(train=6 * params * tokens / 4e14 / 3600, serve=serve + 2000 * chips)
+        chips = jnp.ceil(2 * params / 64e9)
+        step = jnp.maximum(2 * params / 3e12, 2 * params * self.batch / 9e14)  # seconds x chips
+        serve = demand.tokens / self.batch * step / 3600 + 2000 * chips
+        return sj.Bill(train=6 * params * tokens / 4e14 / 3600, serve=serve)
 
 
-def simulated() -> sj.Runs:
-    """Return runs of a law of this kind, with noise."""
-    params, ratio, epochs = (
-        x.ravel() for x in np.meshgrid([1e8, 4e8, 1.5e9, 6e9], [10, 40, 160], [1, 4, 16])
-    )
+def training_runs() -> sj.Runs:
+    if RUNS.exists():
+        runs = sj.read_runs(RUNS).select(min_tokens=1e9, max_epochs=60)
+        return runs.with_columns(group=None)  # of one corpus, all of them
+    sizes = np.meshgrid([1e8, 4e8, 1.5e9, 6e9], [10, 40, 160], [1, 4, 16])
+    params, ratio, epochs = (each.ravel() for each in sizes)
+    unique = params * ratio / epochs
     law = Worn(E=1.9, A=500.0, alpha=0.35, B=1500.0, beta=0.35, R=15.0)
-    tokens = params * ratio
-    loss = law(params, tokens, unique_tokens=tokens / epochs)
     noise = np.exp(3e-3 * np.random.default_rng(0).standard_normal(params.size))
-    return sj.Runs(
-        params=params, tokens=tokens, loss=loss * noise, unique_tokens=tokens / epochs
-    )
+    loss = law(params, params * ratio, unique_tokens=unique) * noise
+    return sj.Runs(params=params, tokens=params * ratio, loss=loss, unique_tokens=unique)
 
 
 if __name__ == "__main__":
     jax.config.update("jax_enable_x64", True)
-    runs = (
-        sj.read_runs(RUNS).select(min_tokens=1e9, max_epochs=60)
-        if RUNS.exists()
-        else simulated()
+    fitted = sj.fit(training_runs(), Worn, bootstrap=100)
+    print(f"{fitted.n_runs} runs: repeats wear out after R = {fitted.law.R:.1f} epochs")
+
+    cost, demand, law = GpuHours(), sj.Demand.of_tokens(3e12), fitted.sourced
+    asked = {"match_params": 3e9, "match_tokens": 3e11, "axes": {"unique_tokens": 5e10}}
+    plan = sj.plan(law, cost, demand, **asked)
+    print(f"train {plan.params:.3g} params for {plan.tokens / 5e10:.1f} epochs: {plan.method}")
+
+    def hours(unique_tokens):
+        axes = {"unique_tokens": unique_tokens}
+        return sj.plan(law, cost, demand, loss=plan.loss, axes=axes).total_cost
+
+    table = sj.grid(hours, {"unique_tokens": "2e10:1e12:9:log"})
+    print("GPU hours from 20 B unique tokens to 1 T:", np.round(table["value"]))
+    choice = sj.decide(law, cost, demand, **asked).adaptive
+    print(f"commit to {choice.params:.3g} params: regret {choice.regret_share:.2%}")
+
+    out = HERE.parent / "figures" / "own_law_and_cost"
+    out.with_suffix(".json").write_text(json.dumps(sj.laws.coefficients(fitted.law)))
+    main(
+        f"report --law {HERE}:Worn --coefficients {out}.json --axes unique-tokens=5e10 "
+        f"--cost {HERE}:GpuHours --inference-tokens 3e12 --match-params 3e9 "
+        f"--match-tokens 3e11 --out {out}.html".split()
     )
-    fitted = sj.fit(runs, Worn, bootstrap=100)
-    print(
-        f"{len(runs)} runs: repeats wear out after R = {fitted.law.R:.1f} epochs; {fitted.law}"
-    )
-    cost, demand, fresh = GpuHours(), sj.Demand.of_tokens(3e12), {"unique_tokens": 5e10}
-    query = {"match_params": 3e9, "match_tokens": 3e11, "axes": fresh}
-    plan = sj.plan(fitted.sourced, cost, demand, **query)
-    print(
-        f"{plan.params:.3g} params, {plan.tokens / 5e10:.1f} epochs, {plan.total_cost:,.0f} GPU hours"
-    )
-    grid = sj.grid(
-        lambda unique_tokens: (
-            sj.plan(
-                fitted.law, cost, demand, loss=plan.loss, axes={"unique_tokens": unique_tokens}
-            ).total_cost
-        ),
-        {"unique_tokens": "2e10:1e12:9:log"},
-    )
-    print("GPU hours from 20 B unique tokens to 1 T:", np.round(grid["value"]))
-    choice = sj.decide(fitted.sourced, cost, demand, **query)
-    print(
-        f"commit to {choice.adaptive.params:.3g} params: regret {choice.adaptive.regret_share:.2%}"
-    )
-    with tempfile.TemporaryDirectory() as folder:
-        numbers, page = Path(folder) / "worn.json", HERE.parent / "figures" / "own.html"
-        numbers.write_text(json.dumps(sj.laws.coefficients(fitted.law)))
-        options = f"--law {HERE}:Worn --coefficients {numbers} --cost {HERE}:GpuHours --axes unique-tokens=5e10"
-        main(
-            f"report --match-params 3e9 --match-tokens 3e11 --inference-tokens 3e12 {options} --out {page}".split()
-        )

@@ -112,7 +112,7 @@ class Decide:
     def _print(self, decision: "Decision", asked: Scenario, answer: dict[str, Any]) -> None:
         model, unit = decision.adaptive, decision.unit
         loss = answer["loss"]
-        aim = "" if loss is None else f" to reach {asked.aim(loss)}"
+        aim = "" if loss is None else f" to {asked.aim(loss)}"
         print(
             f"Train {quantity('params', model.params)} parameters on about "
             f"{quantity('tokens', model.tokens)} tokens{aim} ({_KINDS['adaptive']})."

@@ -119,7 +119,7 @@ def _print(answer: dict[str, Any], asked: Scenario) -> None:
     ]
     print_table("Plan", ("", "plan", "baseline", "plan / baseline"), rows)
     if "match_params" in asked.query:
-        print(f"It is {asked.aim(answer['loss'])}.")
+        print(f"It was to {asked.aim(answer['loss'])}.")
     _print_axes(answer, asked)
     change = 1 - answer["cost_ratio"]
     unit = asked.priced.unit

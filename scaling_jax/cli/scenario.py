@@ -156,11 +156,13 @@ class Scenario:
     def aim(self, loss: float) -> str:
         """Return in words what quality was asked for."""
         if "match_params" not in self.query:
-            return f"a loss of {loss:.4f}"
+            return f"reach a loss of {loss:.4f}"
         size = quantity("params", self.query["match_params"])
         tokens = self.query.get("match_tokens")
         trained = "" if tokens is None else f" trained on {quantity('tokens', tokens)} tokens"
-        return f"as good as a {size} model{trained} under each law ({loss:.4f} under this one)"
+        return (
+            f"be as good as a {size} model{trained} under each law ({loss:.4f} under this one)"
+        )
 
 
 def known_law(

@@ -83,7 +83,7 @@ def _about(asked: Scenario, best: "Plan") -> Iterator[str]:
 
     yield f"Both reach a loss of {float(best.loss):.4f} nats per token."
     if "match_params" in asked.query:
-        yield f"What was asked for is a model {asked.aim(float(best.loss))}."
+        yield f"The model was to {asked.aim(float(best.loss))}."
     yield (
         "The baseline, after Chinchilla, is the model of this loss that costs least to train; "
         "what it costs to serve is not considered in choosing it."

@@ -154,7 +154,7 @@ def answer(run):
 
 @pytest.mark.parametrize(
     "law",
-    ["mylaws.py:Worn --coefficients c.json", "mylaws.py:instance", "mylaws.py:formula"],
+    ["mylaws.py:Worn --coefficients c.json", "mylaws.py:formula"],
 )
 def test_a_law_that_is_hoffmanns_plans_as_hoffmanns(answer, law):
     mine, theirs = answer(f"plan {ASKED} --law {law}"), answer(f"plan {ASKED}")
