@@ -190,16 +190,18 @@ def test_a_function_as_cost(answer):
     assert mine["total_units"] == approx(theirs["total_flops"], rel=1e-9)
 
 
-def test_axes_are_given_chosen_from_a_list_and_in_an_interval(answer, run):
-    own = f"{ASKED} --law mylaws.py:instance --cost mycosts.py:Hours"
-    fresh = answer(f"plan {own}")
-    worn = answer(f"plan {own} --axes unique-tokens=2e10")
-    assert worn["total_hours"] > fresh["total_hours"]
-    assert worn["axes"] == {"unique_tokens": 2e10}
-    best = answer(f"plan {own} --axes bits=8,4,16")
-    assert best["axes"] == {"bits": 4.0}
-    assert best["total_hours"] == answer(f"plan {own} --axes bits=4")["total_hours"]
-    code, out, _ = run(f"plan {own} --axes bits=8,4,16 --axes unique-tokens=2e10")
+def test_axes_are_given_and_chosen_from_a_list(answer, run):
+    asked = (
+        f"plan {ASKED} --law mylaws.py:instance --cost mycosts.py:Hours --axes bits=8,4,16 "
+        "--axes unique-tokens=2e10"
+    )
+    best = answer(asked)
+    assert best["axes"] == {"bits": 4.0, "unique_tokens": 2e10}
+    chips = np.ceil(2 * best["params"] / 16e9)
+    assert best["serve_hours"] == approx(chips * 1e12 * 1.25 / 1e8, rel=1e-12)
+    worth = 2e10 * (1 - 15 * np.expm1(-(best["tokens"] / 2e10 - 1) / 15))
+    assert laws.HOFFMANN_2022(best["params"], worth) == approx(2.1, rel=1e-9)
+    code, out, _ = run(asked)
     assert code == 0
     assert "bits is 4, the best of 8, 4, 16." in out
     assert "unique_tokens is 2e+10." in out
