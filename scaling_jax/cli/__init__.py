@@ -55,18 +55,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(command: "object") -> int:
     try:
         command.run()  # pyright: ignore[reportAttributeAccessIssue]
-    except ValueError as error:
-        from scaling_jax.planning import PlanError  # noqa: PLC0415
-
-        print(f"scaling-jax: {error}", file=sys.stderr)
-        return 1 if isinstance(error, PlanError) else 2
-    except ModuleNotFoundError as error:
-        print(f"scaling-jax: {error}; pip install 'scaling-jax[all]'", file=sys.stderr)
-        return 2
-    except (OSError, ImportError) as error:
-        print(f"scaling-jax: {error}", file=sys.stderr)
-        return 2
     except KeyboardInterrupt as interrupt:
         print(f"scaling-jax: {str(interrupt) or 'interrupted'}", file=sys.stderr)
         return 130
+    except Exception as error:
+        code = _told(error)
+        if code is None:
+            raise
+        return code
     return 0
+
+
+def _told(error: Exception) -> int | None:
+    """Say in one sentence what was wrong, and return the exit code; None for a bug of ours."""
+    from scaling_jax.cli.own_files import blame  # noqa: PLC0415
+    from scaling_jax.planning import PlanError  # noqa: PLC0415
+
+    said = blame(error)
+    if said is None and isinstance(error, ModuleNotFoundError):
+        said = f"{error}; pip install 'scaling-jax[all]'"
+    elif said is None and isinstance(error, ValueError | OSError | ImportError):
+        said = str(error)
+    if said is None:
+        return None
+    print(f"scaling-jax: {said}", file=sys.stderr)
+    return 1 if isinstance(error, PlanError) else 2

@@ -1,20 +1,25 @@
 """`scaling-jax laws` and `scaling-jax chips`: the catalogues with their sources."""
 
 import dataclasses
+from typing import TYPE_CHECKING
 
 from scaling_jax.cli.options import Switch
 from scaling_jax.cli.show import print_json, print_table
 
+if TYPE_CHECKING:
+    from scaling_jax.laws import Sourced
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Laws:
-    """The published laws, with source and caveat."""
+    """The published laws, with what they read, where they hold, source and caveat."""
 
     json: Switch = False
     """Print one JSON object."""
 
     def run(self) -> None:
         """Print the catalogue."""
+        from scaling_jax._axes import law_axes  # noqa: PLC0415
         from scaling_jax.laws import PUBLISHED, coefficients  # noqa: PLC0415
 
         if self.json:
@@ -23,6 +28,7 @@ class Laws:
                     name: {
                         "law": type(each.law).__name__.lower(),
                         "coefficients": coefficients(each.law),
+                        "axes": list(law_axes(each.law).names),
                         "source": each.source,
                         "caveat": each.caveat,
                         "valid": {key: x for key, x in each.valid._asdict().items() if x},
@@ -35,11 +41,25 @@ class Laws:
             (
                 name,
                 " ".join(f"{key}={value:g}" for key, value in coefficients(each.law).items()),
+                _runs_behind(each),
                 f"{each.source}. {each.caveat}",
             )
             for name, each in PUBLISHED.items()
         ]
-        print_table("Published laws", ("name", "coefficients", "source"), rows, numeric=False)
+        columns = ("name", "coefficients", "runs behind it", "source")
+        print_table("Published laws", columns, rows, numeric=False)
+
+
+def _runs_behind(each: "Sourced") -> str:
+    """Return the ranges of the runs behind a law, and the axes that it reads, in words."""
+    from scaling_jax._axes import law_axes  # noqa: PLC0415
+
+    ranges = {name: x for name, x in each.valid._asdict().items() if x and name != "axes"}
+    parts = [f"{name} {low:.3g} to {high:.3g}" for name, (low, high) in ranges.items()]
+    for name in law_axes(each.law).names:
+        low, high = each.valid.axes.get(name, (None, None))
+        parts.append(f"axis {name}" + ("" if low is None else f" {low:.3g} to {high:.3g}"))
+    return "; ".join(parts)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

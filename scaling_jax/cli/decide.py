@@ -2,9 +2,20 @@
 
 import dataclasses
 import math
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from scaling_jax.cli.options import DollarOptions, Known, LawOptions, QualityOptions, Switch
+from tyro.conf import arg
+
+from scaling_jax.cli.options import (
+    AxesOptions,
+    CapOptions,
+    CostOptions,
+    DemandOptions,
+    LawOptions,
+    QualityOptions,
+    Switch,
+)
+from scaling_jax.cli.scenario import Scenario, known_law, scenario
 from scaling_jax.cli.show import print_json, print_table, progress, quantity, start_jax
 
 if TYPE_CHECKING:
@@ -14,6 +25,16 @@ _KINDS = {
     "adaptive": "fixed size, tokens adapted once the law is known",
     "fixed": "fixed size and tokens",
 }
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MedianDemandOptions(DemandOptions):
+    """Inference demand over the model's life, its median: tokens in all, or requests."""
+
+    inference_tokens: Annotated[
+        float | None, arg(metavar="FLOAT", aliases=["--demand"], help_behavior_hint="")
+    ] = None
+    """Inference tokens in all, split into input and output as 70 : 215 (LMSYS averages)."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -27,16 +48,19 @@ class Decide:
     """
 
     law: LawOptions
-    demand: float
-    """Inference tokens over the model's life, median; input and output as 70 : 215."""
+    demand: MedianDemandOptions
     demand_factor: float = 1.0
     """95 % of the demand lies within this factor of the median (log-normal)."""
     quality: QualityOptions
+    limit: CapOptions
+    axes: AxesOptions
     risk: Literal["mean", "cvar", "regret"] = "mean"
     """Minimise the expected cost, the mean of the worst cases, or the largest regret."""
     level: float = 0.9
     """Of the CVaR: 0.9 is the worst tenth."""
-    prices: DollarOptions
+    infeasible: Literal["shortfall", "drop"] = "shortfall"
+    """Samples without a plan: count what they miss of the target, or leave them out."""
+    prices: CostOptions
     samples: int = 1000
     """Joint samples; at least as many as there are resampled laws."""
     seed: int = 0
@@ -47,37 +71,48 @@ class Decide:
     def run(self) -> None:
         """Decide and print."""
         start_jax()
-        from scaling_jax.costs import Demand, Flops  # noqa: PLC0415
-        from scaling_jax.deciding import decide, log_normal  # noqa: PLC0415
+        from scaling_jax.deciding import decide  # noqa: PLC0415
 
         with progress() as stage:
             moved = stage("finding the law" if self.law.runs else "reading the law")
-            known = self.law.known(self.seed, moved)
-            tokens = log_normal(
-                self.demand,
-                self.demand_factor,
-                samples=1 if self.demand_factor == 1 else max(self.samples, known.count),
-                seed=self.seed,
+            asked = scenario(
+                "decide",
+                law=known_law(self.law, seed=self.seed, progress=moved),
+                prices=self.prices,
+                demand=self.demand,
+                axes=self.axes,
+                query=self.quality.target() | self.limit.given(),
             )
-            target = self.quality.target(known.law)
+            if asked.choices:
+                name = next(iter(asked.choices))
+                raise ValueError(f"decide takes one number for each axis; {name} has several")
             stage("deciding")
             decision = decide(
-                known.law if known.resampled is None else known.resampled,
-                self.prices.cost() if self.prices.dollars else Flops(),
-                Demand.of_tokens(tokens),
-                **target,
+                asked.known.sourced,
+                asked.priced.cost,
+                self._demands(asked),
+                **asked.asked,
                 risk=self.risk,
                 level=self.level,
+                infeasible=self.infeasible,
                 seed=self.seed,
             )
-        if self.json:
-            print_json(_answer(decision, known, self.risk) | target)
-        else:
-            self._print(decision, known, target["loss"])
+        answer = _answer(decision, asked, self.risk)
+        print_json(answer) if self.json else self._print(decision, asked, answer)
 
-    def _print(self, decision: "Decision", known: Known, loss: float | None) -> None:
+    def _demands(self, asked: Scenario) -> Any:
+        """Return the demand, stacked where it is uncertain."""
+        from scaling_jax.deciding import log_normal  # noqa: PLC0415
+
+        many = 1 if self.demand_factor == 1 else max(self.samples, asked.known.count)
+        factors = log_normal(1.0, self.demand_factor, samples=many, seed=self.seed)
+        assert asked.demand is not None
+        return asked.demand.scaled(factors)
+
+    def _print(self, decision: "Decision", asked: Scenario, answer: dict[str, Any]) -> None:
         model, unit = decision.adaptive, decision.unit
-        aim = "" if loss is None else f" to reach a loss of {loss:.4f}"
+        loss = answer["loss"]
+        aim = "" if loss is None else f" to {asked.aim(loss)}"
         print(
             f"Train {quantity('params', model.params)} parameters on about "
             f"{quantity('tokens', model.tokens)} tokens{aim} ({_KINDS['adaptive']})."
@@ -89,15 +124,10 @@ class Decide:
         )
         print(decision.advice)
         print(_break_even(decision))
-        if not known.count:
+        if not asked.known.count:
             print("The law is taken as certain: it comes without resampled laws.")
-        for warning in known.warnings(model.params, model.tokens):
+        for warning in answer["warnings"]:
             print(f"Beware: {warning}")
-        if decision.feasible < decision.samples:
-            print(
-                f"Beware: only {decision.feasible:,} of the {decision.samples:,} samples have "
-                "a plan at all; the rest are left out."
-            )
         rows = [
             (
                 name,
@@ -158,22 +188,24 @@ def _rows(decision: "Decision") -> Any:
         yield (f"value of knowing {source}", *values)
 
 
-def _answer(decision: "Decision", known: Known, risk: str) -> dict[str, Any]:
+def _answer(decision: "Decision", asked: Scenario, risk: str) -> dict[str, Any]:
     unit = decision.unit
     medians = _named(decision.medians, unit)
     intervals = _named(decision.intervals, unit)
-    return {
+    model = decision.adaptive
+    answer = {
         "risk": risk,
         "unit": unit,
         "samples": decision.samples,
         "feasible": decision.feasible,
-        "laws": max(known.count, 1),
+        "infeasible": decision.infeasible,
+        "laws": max(asked.known.count, 1),
         "optimal": {
             name: {"median": medians[name], "interval": list(intervals[name])}
             for name in intervals
         },
         "expected_optimum": decision.expected_optimum,
-        "adaptive": _plain(decision.adaptive),
+        "adaptive": _plain(model),
         "fixed": _plain(decision.fixed),
         "break_even_tokens": {
             "median": decision.break_even_median,
@@ -181,8 +213,28 @@ def _answer(decision: "Decision", known: Known, risk: str) -> dict[str, Any]:
             "high": decision.break_even[1],
         },
         "advice": decision.advice,
-        "warnings": known.warnings(decision.adaptive.params, decision.adaptive.tokens),
+        "warnings": [
+            *asked.known.warnings(model.params, model.tokens, asked.axes),
+            *_without_plan(decision),
+        ],
+        "loss": asked.wanted_loss(),
+        "budget": asked.query.get("budget"),
     }
+    matched = {name: x for name, x in asked.query.items() if name.startswith("match")}
+    return answer | matched | ({"axes": asked.axes} if asked.axes else {})
+
+
+def _without_plan(decision: "Decision") -> list[str]:
+    if decision.feasible == decision.samples:
+        return []
+    counted = {
+        "shortfall": "in the rest what is missing of the target is priced",
+        "drop": "the rest are left out",
+    }
+    return [
+        f"Only {decision.feasible:,} of the {decision.samples:,} samples have a plan at all; "
+        f"{counted[decision.infeasible]}."
+    ]
 
 
 def _plain(model: "Commitment") -> dict[str, Any]:

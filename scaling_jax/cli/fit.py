@@ -1,13 +1,14 @@
 """`scaling-jax fit`: the law behind training runs."""
 
 import dataclasses
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import Positional, arg
 
-from scaling_jax.cli.options import OptionalFloat, OptionalPath, Switch
+from scaling_jax.cli import own
+from scaling_jax.cli.conditions import condition
+from scaling_jax.cli.options import OptionalFloat, OptionalPath, Repeated, Switch
 from scaling_jax.cli.show import print_json, print_table, progress, quantity, start_jax
 
 if TYPE_CHECKING:
@@ -35,14 +36,22 @@ class Selection:
     """Least training compute, 6 N D."""
     max_train_flops: OptionalFloat = None
     """Most training compute."""
+    where: Repeated = ()
+    """Only runs of which this holds, such as 'epochs<=4' or 'corpus=c4': of any column."""
 
     def select(self, runs: "Runs") -> "Runs":
         """Return the runs within the limits."""
-        given = {name: value for name, value in vars(self).items() if value is not None}
-        chosen = runs.select(**given)
+        words = []
+        chosen = runs
+        for name, value in vars(self).items():
+            if name != "where" and value is not None:
+                chosen = chosen.select(**{name: value})
+                words.append(f"{name} {value:g}")
+        for text in self.where:
+            chosen = chosen.where(condition("--where", text, runs).holds(chosen))
+            words.append(text)
         if not len(chosen):
-            words = " and ".join(f"{name} {value:g}" for name, value in given.items())
-            raise ValueError(f"none of the {len(runs)} runs is within {words}")
+            raise ValueError(f"none of the {len(runs)} runs is within {' and '.join(words)}")
         return chosen
 
 
@@ -53,7 +62,7 @@ class Fit:
     runs: Positional[Path]
     """CSV, JSON lines or Parquet with params, tokens and loss."""
     law: str = "chinchilla"
-    """Family: chinchilla, tied, coupled or kaplan."""
+    """Family: chinchilla, tied, coupled, kaplan …, or a law of your own: FILE.py:NAME."""
     delta: float = 1e-3
     """Huber's threshold, in log loss."""
     selection: Selection
@@ -62,7 +71,8 @@ class Fit:
     profile: Switch = False
     """Intervals from the profile likelihood instead."""
     holdout: Annotated[str | None, arg(metavar="CONDITION", help_behavior_hint="")] = None
-    """Such as 'tokens_per_param>100': fit each family to the other runs, predict these."""
+    """Such as 'tokens_per_param>100' or 'epochs<=4': fit each family to the other runs, and
+    predict these. Of any column: >, >=, <, <=, or = and a value."""
     seed: int = 0
     """Of starts and resamples."""
     out: OptionalPath = None
@@ -78,10 +88,10 @@ class Fit:
         from scaling_jax import fitting, laws  # noqa: PLC0415
         from scaling_jax.runs import read_runs  # noqa: PLC0415
 
-        family = laws.family(self.law)
-        condition = None if self.holdout is None else _condition(self.holdout)
+        family = own.family(self.law)
         options = {"delta": self.delta, "seed": self.seed}
         runs = self.selection.select(read_runs(self.runs))
+        limits = self._limits(runs)
         with progress() as stage:
             moved = stage("finding the law")
             fitted = fitting.fit(
@@ -91,11 +101,11 @@ class Fit:
             if self.profile or self.plot is not None:
                 stage("profiling the coefficients")
                 profiles = fitting.profile(fitted)
-            if condition is not None:
+            if limits is not None:
                 stage("predicting held-out runs")
-                ours = laws.Chinchilla, laws.Tied, laws.Coupled
-                families = list(dict.fromkeys((*ours, family)))
-                table = fitting.holdout(runs, families, limits=condition, **options)
+                usual = (laws.Chinchilla, laws.Tied, laws.Coupled)
+                families = list(dict.fromkeys((*usual, family)))
+                table = fitting.holdout(runs, families, limits=limits, **options)
         if self.out is not None:
             laws.save(fitted.sourced, self.out)
         if self.plot is not None:
@@ -105,20 +115,30 @@ class Fit:
         answer = self._answer(fitted, profiles if self.profile else {}, table)
         print_json(answer) if self.json else _print(answer)
 
+    def _limits(self, runs: "Runs") -> dict[str, Any] | None:
+        """Return the limits of what is fitted where other runs are held out."""
+        if self.holdout is None:
+            return None
+        held = condition("--holdout", self.holdout, runs)
+        if not held.holds(runs).any():
+            raise ValueError(f"--holdout is {self.holdout!r}, which none of the runs is")
+        return held.others(runs)
+
     def _answer(
         self,
         fitted: "fitting.Fit",
         profiles: dict[str, "fitting.Profile"],
         table: list["fitting.HeldOut"],
     ) -> dict[str, Any]:
-        from scaling_jax import laws  # noqa: PLC0415
-        from scaling_jax.fitting.diagnostics import narrow_intervals  # noqa: PLC0415
+        from scaling_jax.laws import coefficients  # noqa: PLC0415
 
         # Of intervals that are not shown nothing is said.
-        beside = narrow_intervals(fitted.problem) if profiles else ()
+        beside = fitted.interval_warnings if profiles else ()
         intervals = fitted.intervals | {n: each.interval for n, each in profiles.items()}
-        answer: dict[str, Any] = laws.coefficients(fitted.law) | {
+        numbers = {name: float(x) for name, x in coefficients(fitted.law).items()}
+        answer: dict[str, Any] = numbers | {
             "law": self.law,
+            "coefficients": numbers,
             "objective": fitted.objective,
             "n_runs": fitted.n_runs,
             "status": fitted.status.name.lower(),
@@ -138,26 +158,12 @@ class Fit:
         return answer
 
 
-def _condition(text: str) -> dict[str, float]:
-    """Return `tokens_per_param>100` as the limit `max_tokens_per_param` of what is fitted."""
-    names = ("params", "tokens", "tokens_per_param", "train_flops")
-    found = re.fullmatch(r"\s*(\w+)\s*>\s*(\S+)\s*", text.replace("-", "_").replace("e_", "e-"))
-    try:
-        if found and found[1] in names and float(found[2]) > 0:
-            return {f"max_{found[1]}": float(found[2])}
-    except ValueError:
-        pass
-    raise ValueError(
-        f"--holdout is {text!r}; it must be like 'tokens_per_param>100', with one of "
-        f"{', '.join(names)}"
-    )
-
-
 def _print(answer: dict[str, Any]) -> None:
     rows = []
     for name, (low, high) in answer["intervals"].items():
-        rows.append((name, *(quantity(name, value) for value in (answer[name], low, high))))
-    title = f"{answer['law']} law of {answer['n_runs']} runs"
+        value = answer["coefficients"][name]
+        rows.append((name, *(quantity(name, x) for x in (value, low, high))))
+    title = f"{answer['law'].rpartition(':')[2]} law of {answer['n_runs']} runs"
     print_table(title, ("", "value", "95 % from", "to"), rows)
     print(
         f"Objective {answer['objective']:.6g}, {answer['status']}; "

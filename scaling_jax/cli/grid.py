@@ -3,33 +3,33 @@
 import dataclasses
 import operator
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any
-
-from tyro.conf import UseAppendAction, arg
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from scaling_jax.cli.options import (
+    AxesOptions,
+    CostOptions,
     DemandOptions,
-    DollarOptions,
+    LawOptions,
     LimitOptions,
     OptionalPath,
+    QualityOptions,
+    Repeated,
     Switch,
-    TargetOptions,
+    demand_of,
 )
+from scaling_jax.cli.scenario import Known, Priced, known_law, priced
 from scaling_jax.cli.show import print_json, print_table, progress, quantity, start_jax
 
 if TYPE_CHECKING:
     from scaling_jax import grids
-    from scaling_jax.costs import LinearCost
     from scaling_jax.planning import Plan
 
 _LIMITS = ("params", "tokens", "max_params", "max_tokens")
-_TARGETS = ("loss", "budget")
+_TARGETS = ("loss", "budget", "match_params", "match_tokens")
 _DEMANDS = ("inference_tokens", "requests", "input_tokens", "output_tokens")
 _PRICES = ("train_price", "train_mfu", "serve_price", "prefill_mfu", "decode_mfu")
 _RATIOS = ("params_ratio", "tokens_ratio", "cost_ratio", "saving", "marginal_cost", "status")
-
-_Repeated = Annotated[tuple[str, ...], UseAppendAction, arg(help_behavior_hint="")]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -40,16 +40,17 @@ class Grid:
     --value cost_ratio --out grid.parquet
     """
 
-    axis: _Repeated = ()
-    """NAME=first:last:count, or …:log for even ratios; NAME is an option such as loss."""
-    value: _Repeated = ()
+    axis: Repeated = ()
+    """NAME=first:last:count, or …:log for even ratios; NAME is an option such as loss, or what
+    the law or the cost reads, such as unique-tokens."""
+    value: Repeated = ()
     """What to keep of each plan: params, tokens, cost_ratio, total_flops, baseline.params …"""
-    target: TargetOptions
+    quality: QualityOptions
     demand: DemandOptions
     limit: LimitOptions
-    law: str = "hoffmann2022"
-    """A published law (`scaling-jax laws`) or a JSON file."""
-    prices: DollarOptions
+    law: LawOptions
+    axes: AxesOptions
+    prices: CostOptions
     memory: float = 1.0
     """GiB that the computation may take."""
     out: OptionalPath = None
@@ -62,21 +63,25 @@ class Grid:
     def run(self) -> None:
         """Evaluate, write and print."""
         start_jax()
-        from scaling_jax import costs, grids, laws  # noqa: PLC0415
+        from scaling_jax import grids  # noqa: PLC0415
 
         suffix = "" if self.out is None else self.out.suffix
         if suffix not in ("", ".parquet", ".zarr") or (self.out and not suffix):
             raise ValueError(f"--out is {self.out}; it must end in .parquet or .zarr")
-        axes = dict(_axis(text) for text in self.axis)
-        flops = None if self.prices.dollars else costs.Flops()
-        values = _getters(self.value, "flops" if flops else "dollars")
-        evaluate = self._function(axes, laws.load(self.law), flops, values)
-        start = time.perf_counter()
         with progress() as stage:
+            moved = stage("finding the law" if self.law.runs else "reading the law")
+            known = known_law(self.law, resample=False, progress=moved)
+            cost = priced(self.prices)
+            axes = dict(_axis(text, known, cost) for text in self.axis)
+            chosen = list(self.axes.given()[1])
+            values = _getters(self.value, cost.unit, chosen)
+            evaluate = self._function(axes, known, cost, values)
+            stage("planning")
+            start = time.perf_counter()
             result = grids.grid(
                 evaluate,
                 axes,
-                units=self._units(),
+                units=_units([*axes, *self.value], cost.unit),
                 memory=int(self.memory * 2**30),
                 out=self.out if suffix == ".zarr" else None,
                 progress=stage("planning"),
@@ -95,92 +100,99 @@ class Grid:
         }
         print_json(answer) if self.json else _print(answer)
 
-    def _units(self) -> dict[str, str]:
-        """Return the units of what the vocabulary has none for."""
-        money = "dollars" if self.prices.dollars else "FLOPs"
-        names = {*self.value, *(_axis(text)[0] for text in self.axis)}
-        known = {"marginal_cost": f"{money} per nat/token", "budget": money}
-        return {name: unit for name, unit in known.items() if name in names}
-
     def _function(
         self,
         axes: dict[str, str],
-        law: Any,
-        flops: "LinearCost | None",
+        known: Known,
+        cost: Priced,
         values: dict[str, Callable[["Plan"], Any]],
     ) -> Callable[..., dict[str, Any]]:
         """Return the plan's values as a function of the axes, other options held."""
+        from scaling_jax._axes import check_axes  # noqa: PLC0415
         from scaling_jax.planning import plan  # noqa: PLC0415
 
-        fixed = {
-            name: value
-            for group in (self.target, self.demand, self.limit)
-            for name, value in vars(group).items()
-            if value is not None
-        }
+        given, choices = self.axes.given()
+        self.demand.demand()  # for its checks
+        fixed = self.quality.target() | self.demand.given() | self.limit.given() | given
         for name in axes:
-            if name in fixed:
+            if name in fixed | choices:
                 raise ValueError(f"{name} is given as an axis and as an option; give one")
-            if name in _PRICES and flops:
+            if name in _PRICES and not self.prices.dollars:
                 raise ValueError(f"an axis of {name} needs --dollars")
-        _check_demand({*fixed, *axes})
+        every = fixed | axes
+        if demand_of(dict.fromkeys(set(_DEMANDS) & set(every), 1.0)) is None:
+            raise ValueError("grid needs the demand: give inference-tokens or requests")
+        own = [name for name in every if name not in _OPTIONS]
+        check_axes(known.law, cost.cost, [*own, *choices])
 
         def evaluate(**point: Any) -> dict[str, Any]:
-            given = fixed | point
-            prices = {name: given[name] for name in _PRICES if name in given}
-            cost = flops or dataclasses.replace(self.prices, **prices).cost()
-            query = {name: given.get(name) for name in (*_TARGETS, *_LIMITS)}
-            best = plan(law, cost, _demand(given), **query)
+            now = fixed | point
+            prices = {name: now[name] for name in _PRICES if name in now}
+            counted = cost.cost
+            if prices:
+                counted = dataclasses.replace(self.prices, **prices).prices()
+            query = {name: now[name] for name in (*_TARGETS, *_LIMITS) if name in now}
+            further = {"axes": {name: now[name] for name in own}, "choices": choices}
+            query |= {name: each for name, each in further.items() if each}
+            best = plan(known.law, counted, demand_of(_part(now, _DEMANDS)), **query)
             return {name: get(best) for name, get in values.items()}
 
         return evaluate
 
 
-def _axis(text: str) -> tuple[str, str]:
+_OPTIONS = {*_TARGETS, *_DEMANDS, *_LIMITS, *_PRICES}
+
+
+def _part(given: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: given[name] for name in names if name in given}
+
+
+def _axis(text: str, known: Known, cost: Priced) -> tuple[str, str]:
+    """Return the name and the range of an axis."""
+    from scaling_jax._axes import cost_axes, law_axes  # noqa: PLC0415
+
     name, _, values = text.partition("=")
     name = name.strip().replace("-", "_")
-    known = (*_TARGETS, *_DEMANDS, *_LIMITS, *_PRICES)
-    if name not in known:
-        listed = ", ".join(each.replace("_", "-") for each in known)
+    readers = law_axes(known.law), cost_axes(cost.cost)
+    read = [each for reader in readers for each in reader.names]
+    names = [*_TARGETS, *_DEMANDS, *_LIMITS, *_PRICES, *read]
+    if name not in names and not any(reader.open for reader in readers):
+        listed = ", ".join(each.replace("_", "-") for each in names)
         raise ValueError(
             f"--axis is {text!r}; it must be NAME=first:last:count, NAME of {listed}"
         )
     return name, values
 
 
-def _getters(names: tuple[str, ...], unit: str) -> dict[str, Callable[["Plan"], Any]]:
+def _units(names: Sequence[str], unit: str) -> dict[str, str]:
+    """Return the units of what the vocabulary has none for."""
+    said = "FLOPs" if unit == "flops" else unit
+    known = {"marginal_cost": f"{said} per nat/token", "budget": said}
+    known |= {f"{part}_{unit}": said for part in ("train", "serve", "total")}
+    known |= {f"baseline.{name}": each for name, each in known.items()}
+    known |= {"match_params": "parameters", "match_tokens": "tokens"}
+    return {name: known[name] for name in names if name in known}
+
+
+def _getters(
+    names: tuple[str, ...], unit: str, chosen: Sequence[str]
+) -> dict[str, Callable[["Plan"], Any]]:
     """Return what reads each value off a plan; costs are called by their unit."""
     model = {name: name for name in ("params", "tokens", "loss", "tokens_per_param")}
     model |= {f"{part}_{unit}": f"{part}_cost" for part in ("train", "serve", "total")}
-    known = model | {name: name for name in _RATIOS}
-    known |= {f"baseline.{name}": f"baseline.{path}" for name, path in model.items()}
+    paths = model | {name: name for name in _RATIOS}
+    paths |= {f"baseline.{name}": f"baseline.{path}" for name, path in model.items()}
+    known: dict[str, Callable[[Plan], Any]] = {
+        name: operator.attrgetter(path) for name, path in paths.items()
+    }
+    for name in chosen:
+        known[name] = lambda best, name=name: best.choices[name]
     for name in names:
         if name not in known:
             raise ValueError(f"--value is {name!r}; it must be one of {', '.join(known)}")
     if not names:
         raise ValueError("grid needs at least one --value, such as cost_ratio")
-    return {name: operator.attrgetter(known[name]) for name in names}
-
-
-def _check_demand(given: set[str]) -> None:
-    if "inference_tokens" in given and given & {"requests", "input_tokens", "output_tokens"}:
-        raise ValueError(
-            "inference-tokens and requests with its tokens are two ways to give the demand; "
-            "give one of them"
-        )
-    if not given & {"inference_tokens", "requests"}:
-        raise ValueError("grid needs the demand: give inference-tokens or requests")
-
-
-def _demand(given: dict[str, Any]) -> Any:
-    from scaling_jax.costs import Demand  # noqa: PLC0415
-
-    if "inference_tokens" in given:
-        return Demand.of_tokens(given["inference_tokens"])
-    per_request = {
-        name: given[name] for name in ("input_tokens", "output_tokens") if name in given
-    }
-    return Demand.of_requests(given["requests"], **per_request)
+    return {name: known[name] for name in names}
 
 
 def _summary(result: "grids.Grid") -> dict[str, Any]:

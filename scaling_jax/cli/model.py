@@ -3,8 +3,16 @@
 import dataclasses
 from typing import TYPE_CHECKING
 
-from scaling_jax.cli.options import DemandOptions, DollarOptions, OptionalFloat, Switch
-from scaling_jax.cli.show import numbers, print_json, print_table, quantity, start_jax
+from scaling_jax.cli.options import (
+    AxesOptions,
+    CostOptions,
+    DemandOptions,
+    LawOptions,
+    OptionalFloat,
+    Switch,
+)
+from scaling_jax.cli.scenario import Scenario, known_law, scenario
+from scaling_jax.cli.show import print_json, print_table, progress, quantity, start_jax
 
 if TYPE_CHECKING:
     from scaling_jax.laws import Allocation
@@ -29,39 +37,69 @@ class Model:
     chinchilla: Switch = False
     """The model of least training compute."""
     demand: DemandOptions
-    law: str = "hoffmann2022"
-    """A published law (`scaling-jax laws`) or a JSON file."""
-    prices: DollarOptions
+    law: LawOptions
+    axes: AxesOptions
+    prices: CostOptions
     json: Switch = False
     """Print one JSON object."""
 
     def run(self) -> None:
         """Evaluate and print."""
         start_jax()
-        from scaling_jax import laws  # noqa: PLC0415
-        from scaling_jax.planning import PlanError  # noqa: PLC0415
+        given = self._given()
+        with progress() as stage:
+            moved = stage("finding the law" if self.law.runs else "reading the law")
+            asked = scenario(
+                "model",
+                law=known_law(self.law, resample=False, progress=moved),
+                prices=self.prices,
+                demand=self.demand,
+                axes=self.axes,
+                query={},
+            )
+            if asked.choices:
+                name = next(iter(asked.choices))
+                raise ValueError(f"model takes one number for each axis; {name} has several")
+            found = self._chinchilla(asked, given) if self.chinchilla else _complete(given)
+        row = _row(asked, found)
+        warnings = asked.known.warnings(found.params, found.tokens, asked.axes)
+        if self.json:
+            axes = {"axes": asked.axes} if asked.axes else {}
+            print_json(row | axes | {"warnings": warnings})
+            return
+        lines = [(name, quantity(name, value)) for name, value in (row | asked.axes).items()]
+        print_table("Model", ("", "value"), lines)
+        for warning in warnings:
+            print(f"Beware: {warning}")
 
-        law = laws.load(self.law)
-        given = {
-            name: value
-            for name in ("params", "tokens", "train_flops", "loss")
-            if (value := getattr(self, name)) is not None
-        }
+    def _given(self) -> dict[str, float]:
+        names = ("params", "tokens", "train_flops", "loss")
+        given = {name: x for name in names if (x := getattr(self, name)) is not None}
         for name, value in given.items():
             if not 0 < value < float("inf"):
                 flag = name.replace("_", "-")
                 raise ValueError(f"--{flag} is {value:g}; it must be positive and finite")
-        found = law.compute_optimal(**given) if self.chinchilla else _complete(given)
-        loss = law(found.params, found.tokens)
-        dollars = self.prices.cost() if self.prices.dollars else None
-        answer = numbers(found, loss, self.demand.demand(), dollars)
-        if answer["loss"] != answer["loss"]:
-            raise PlanError(f"loss {self.loss:g} cannot be reached under {self.law}")
-        if self.json:
-            print_json(answer)
-        else:
-            rows = [(name, quantity(name, value)) for name, value in answer.items()]
-            print_table("Model", ("", "value"), rows)
+        return given
+
+    def _chinchilla(self, asked: Scenario, given: dict[str, float]) -> "Allocation":
+        from scaling_jax.planning import PlanError, compute_optimal  # noqa: PLC0415
+
+        found = compute_optimal(asked.law, axes=asked.axes, **given)
+        if float(found.params) != float(found.params):
+            name, value = next(iter(given.items()))
+            raise PlanError(f"{name} {value:g} cannot be reached under {self.law.law}")
+        return found
+
+
+def _row(asked: Scenario, model: "Allocation") -> dict[str, float]:
+    from scaling_jax._axes import call_cost, call_law  # noqa: PLC0415
+    from scaling_jax.costs import Demand  # noqa: PLC0415
+
+    point = model.params, model.tokens
+    demand = asked.demand or Demand()
+    loss = call_law(asked.law, *point, **asked.axes)
+    bill = call_cost(asked.priced.cost, *point, demand, **asked.axes)
+    return asked.row(model, loss, bill, asked.axes)
 
 
 def _complete(given: dict[str, float]) -> "Allocation":

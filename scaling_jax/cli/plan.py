@@ -1,36 +1,22 @@
 """`scaling-jax plan`: the cheapest model for a quality and a demand."""
 
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from scaling_jax.cli.options import (
-    DemandOptions,
-    DollarOptions,
-    LimitOptions,
-    OptionalPath,
-    QualityOptions,
-    Switch,
-)
-from scaling_jax.cli.show import numbers, print_json, print_table, quantity, start_jax
-
-if TYPE_CHECKING:
-    from scaling_jax import planning
+from scaling_jax.cli.options import OptionalPath, Switch
+from scaling_jax.cli.scenario import Scenario, ScenarioOptions
+from scaling_jax.cli.show import print_json, print_table, progress, quantity, start_jax
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Plan:
+class Plan(ScenarioOptions):
     """The cheapest model for a quality and a demand, or the best for a budget.
 
     The quality is a --loss, or that of a model: --match-params, alone (trained the
-    Chinchilla way) or with --match-tokens.
+    Chinchilla way) or with --match-tokens. Law and cost may be your own: --law mylaws.py:MyLaw
+    --cost mycosts.py:my_cost.
     """
 
-    quality: QualityOptions
-    demand: DemandOptions
-    limit: LimitOptions
-    law: str = "hoffmann2022"
-    """A published law (`scaling-jax laws`) or a JSON file."""
-    prices: DollarOptions
     elasticities: Switch = False
     """Also print by how many per cent each result moves for one per cent of each input."""
     plot: OptionalPath = None
@@ -41,45 +27,53 @@ class Plan:
     def run(self) -> None:
         """Plan and print."""
         start_jax()
-        from scaling_jax import costs, laws, planning, solve  # noqa: PLC0415
+        from scaling_jax import planning  # noqa: PLC0415
 
-        law = laws.load(self.law)
-        dollars = self.prices.cost() if self.prices.dollars else None
-        cost = dollars or costs.Flops()
-        demand = self.demand.demand()
-        if demand is None:
-            raise ValueError("plan needs the demand: give --inference-tokens or --requests")
-        query: dict[str, Any] = self.quality.target(law) | vars(self.limit)
-        best = planning.plan(law, cost, demand, **query)
-        answer = numbers(best, best.loss, demand, dollars) | {
-            "baseline": numbers(best.baseline, best.loss, demand, dollars),
-            "params_ratio": float(best.params_ratio),
-            "tokens_ratio": float(best.tokens_ratio),
-            "cost_ratio": float(best.cost_ratio),
-            "marginal_cost": float(best.marginal_cost),
-            "limit": planning.Limit(int(best.limit)).name.lower(),
-            "status": solve.Status(int(best.status)).name.lower(),
-        }
-        if (shape := _shape(float(best.params))) is not None:
-            answer["shape"] = shape
-        many = laws.load_sourced(self.law).resampled
-        if many is not None:
-            answer["intervals"] = intervals(many, cost, demand, query)
-        if self.elasticities:
-            table = planning.elasticities(law, cost, demand, **query)
-            answer["elasticities"] = {
-                output: {name: float(value) for name, value in row.items()}
-                for output, row in table.items()
-            }
-        if self.plot is not None:
-            self._draw(law, cost, demand, best)
-        print_json(answer) if self.json else _print(answer, "dollars" if dollars else "FLOPs")
+        with progress() as stage:
+            moved = stage("finding the law" if self.law.runs else "reading the law")
+            asked = self.scenario("plan", progress=moved)
+            stage("planning")
+            best = asked.plan()
+            answer = _answer(asked, best)
+            if asked.known.count:
+                answer["intervals"] = intervals(asked)
+            if self.elasticities:
+                table = planning.elasticities(
+                    asked.law, asked.priced.cost, asked.demand, **asked.asked
+                )
+                answer["elasticities"] = {
+                    output: {name: float(value) for name, value in row.items()}
+                    for output, row in table.items()
+                }
+            if self.plot is not None:
+                from scaling_jax import plotting  # noqa: PLC0415
 
-    def _draw(self, law: Any, cost: Any, demand: Any, best: "planning.Plan") -> None:
-        from scaling_jax import plotting  # noqa: PLC0415
+                cost, demand = asked.priced.cost, asked.demand
+                drawn = plotting.iso_loss(asked.law, cost, demand, best, axes=asked.axes)
+                plotting.save(drawn, self.plot)
+        print_json(answer) if self.json else _print(answer, asked)
 
-        assert self.plot is not None
-        plotting.save(plotting.iso_loss(law, cost, demand, best), self.plot)
+
+def _answer(asked: Scenario, best: Any) -> dict[str, Any]:
+    from scaling_jax import planning, solve  # noqa: PLC0415
+
+    axes = asked.at(best)
+    answer: dict[str, Any] = asked.priced_row(best, axes) | {
+        "baseline": asked.priced_row(best.baseline, axes),
+        "params_ratio": float(best.params_ratio),
+        "tokens_ratio": float(best.tokens_ratio),
+        "cost_ratio": float(best.cost_ratio),
+        "marginal_cost": float(best.marginal_cost),
+        "limit": planning.Limit(int(best.limit)).name.lower(),
+        "method": best.method,
+        "status": solve.Status(int(best.status)).name.lower(),
+        "warnings": asked.warnings(best),
+    }
+    if axes:
+        answer["axes"] = {name: float(value) for name, value in axes.items()}
+    if (shape := _shape(float(best.params))) is not None:
+        answer["shape"] = shape
+    return answer
 
 
 def _shape(params: float) -> dict[str, int] | None:
@@ -94,29 +88,24 @@ def _shape(params: float) -> dict[str, int] | None:
     return {name: getattr(shape, name) for name in names}
 
 
-def intervals(laws: Any, cost: Any, demand: Any, query: dict[str, Any]) -> dict[str, Any]:
-    """Return the central 95 % of the plans under resampled laws, and how many there are."""
-    import jax  # noqa: PLC0415
-    import numpy as np  # noqa: PLC0415
+def intervals(asked: Scenario) -> dict[str, Any]:
+    """Return the central 95 % of the plans under the resampled laws, and how many there are."""
+    from scaling_jax import planning  # noqa: PLC0415
 
-    from scaling_jax.planning import plan  # noqa: PLC0415
-
-    plans = jax.jit(jax.vmap(lambda law: plan(law, cost, demand, **query)))(laws)
-    feasible = np.asarray(plans.status) == 0
-    columns = {
-        "params": plans.params,
-        "tokens": plans.tokens,
-        f"total_{cost.unit}": plans.total_cost,
+    many = planning.intervals(
+        asked.known.sourced, asked.priced.cost, asked.demand, **asked.asked
+    )
+    named = {
+        f"total_{asked.priced.unit}" if name == "total_cost" else name: each
+        for name, each in many.central.items()
     }
-    intervals = {
-        name: np.quantile(np.asarray(column)[feasible], (0.025, 0.975)).tolist()
-        for name, column in columns.items()
-        if feasible.any()
+    return {name: list(each) for name, each in named.items()} | {
+        "laws": many.laws,
+        "feasible": many.feasible,
     }
-    return intervals | {"laws": feasible.size, "feasible": int(feasible.sum())}
 
 
-def _print(answer: dict[str, Any], unit: str) -> None:
+def _print(answer: dict[str, Any], asked: Scenario) -> None:
     baseline = answer["baseline"]
     rows = [
         (
@@ -129,10 +118,15 @@ def _print(answer: dict[str, Any], unit: str) -> None:
         if baseline.get(name)
     ]
     print_table("Plan", ("", "plan", "baseline", "plan / baseline"), rows)
+    if "match_params" in asked.query:
+        print(f"It was to {asked.aim(answer['loss'])}.")
+    _print_axes(answer, asked)
     change = 1 - answer["cost_ratio"]
-    print(f"Saves {change:.2%} of the lifetime {unit} of the Chinchilla-style baseline.")
+    unit = asked.priced.unit
+    said = "FLOPs" if unit == "flops" else unit
+    print(f"Saves {change:.2%} of the lifetime {said} of the Chinchilla-style baseline.")
     price = f"{-answer['marginal_cost'] / 100:.4g}"
-    print(f"0.01 nats less loss costs about {price} more {unit}.")
+    print(f"0.01 nats less loss costs about {price} more {said}.")
     if shape := answer.get("shape"):
         print(
             f"A shape of that size: d_model {shape['d_model']}, {shape['layers']} layers, "
@@ -148,7 +142,22 @@ def _print(answer: dict[str, Any], unit: str) -> None:
         for name in (name for name in many if name in answer):
             low, high = (quantity(name, value) for value in many[name])
             print(f"  {name:16s} {low} … {high}")
+    for warning in answer["warnings"]:
+        print(f"Beware: {warning}")
     if table := answer.get("elasticities"):
         inputs = next(iter(table.values()))
         lines = [(name, *(f"{table[output][name]:.4f}" for output in table)) for name in inputs]
         print_table("d log(result) / d log(input)", ("input", *table), lines)
+
+
+def _print_axes(answer: dict[str, Any], asked: Scenario) -> None:
+    for name, value in answer.get("axes", {}).items():
+        each = asked.choices.get(name)
+        among = (
+            ""
+            if each is None
+            else f", chosen from {each[0]:g} to {each[1]:g}"
+            if isinstance(each, tuple)
+            else f", the best of {', '.join(f'{x:g}' for x in each)}"
+        )
+        print(f"{name} is {quantity(name, value)}{among}.")

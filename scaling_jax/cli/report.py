@@ -4,29 +4,13 @@ import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
-from scaling_jax.cli import page
-from scaling_jax.cli.options import (
-    DemandOptions,
-    DollarOptions,
-    Known,
-    LawOptions,
-    LimitOptions,
-    QualityOptions,
-)
-from scaling_jax.cli.sections import Scenario
+from scaling_jax.cli import page, sections
+from scaling_jax.cli.scenario import Scenario, ScenarioOptions
 from scaling_jax.cli.show import progress, start_jax
-
-_ASSUMPTIONS = (
-    "Quality is the loss in pre-training; models of equal loss are taken as equally good.",
-    "Demand does not depend on the model's size.",
-    "MFU and prices do not depend on the model's size, on batch or on context.",
-    "Every training token is new: there are as many as the plan asks for.",
-    "Serving in fewer bits does not cost quality.",
-)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Report:
+class Report(ScenarioOptions):
     """A plan as one page of HTML: its baseline, how sure it is, what moves it, and pictures.
 
     Example: --runs runs.csv --match-params 2.5e9 --inference-tokens 1e12 --out plan.html
@@ -34,77 +18,64 @@ class Report:
 
     out: Path
     """The page to write, such as plan.html; it needs no other file and no network."""
-    quality: QualityOptions
-    demand: DemandOptions
-    limit: LimitOptions
-    law: LawOptions
-    prices: DollarOptions
 
     def run(self) -> None:
         """Plan, draw and write."""
         start_jax()
-        from scaling_jax import planning  # noqa: PLC0415
-        from scaling_jax.costs import Flops  # noqa: PLC0415
+        from scaling_jax._files import write_whole  # noqa: PLC0415
 
-        demand = self.demand.demand()
-        if demand is None:
-            raise ValueError("report needs the demand: give --inference-tokens or --requests")
         with progress() as stage:
             moved = stage("finding the law" if self.law.runs else "reading the law")
-            known = self.law.known(progress=moved)
-            query = self.quality.target(known.law) | vars(self.limit)
-            cost = self.prices.cost() if self.prices.dollars else Flops()
+            asked = self.scenario("report", progress=moved)
             stage("planning")
-            best = planning.plan(known.law, cost, demand, **query)  # pyright: ignore
+            best = asked.plan()
             stage("drawing")
-            scenario = Scenario(known, cost, demand, query, best)
-            parts = [*scenario.answer(), *scenario.sureness(), *scenario.movers()]
-            parts += [*scenario.others(), *self._basis(scenario)]
-        self.out.write_text(page.page("Which model to train", parts), encoding="utf-8")
+            parts = [
+                *sections.answer(asked, best),
+                *sections.sureness(asked),
+                *sections.movers(asked),
+                *sections.others(asked, best),
+                *self._basis(asked, sections.warnings(asked, best)),
+            ]
+        write_whole(self.out, page.page("Which model to train", parts))
         print(f"Written to {self.out}.")
 
-    def _basis(self, scenario: Scenario) -> Iterator[str]:
+    def _basis(self, asked: Scenario, beware: list[str]) -> Iterator[str]:
         """Yield the assumptions, and what to beware of."""
         from scaling_jax import __version__  # noqa: PLC0415
 
-        best, known = scenario.best, scenario.known
         yield page.heading("What this rests on")
-        yield page.table(("", ""), [*self._law_rows(known), *self._cost_rows()], "prose")
-        yield page.points(_ASSUMPTIONS)
-        beware = known.warnings(float(best.params), float(best.tokens))
-        if known.resampled is None:
-            beware.append("The law is taken as certain: it comes without resampled laws.")
+        yield page.table(("", ""), [*self._law_rows(asked), *self._cost_rows(asked)], "prose")
+        yield page.points(sections.assumptions(asked))
         if beware:
             yield page.heading("What to beware of")
             yield page.warning(beware)
         yield f"<footer>Computed by scaling_jax {__version__}.</footer>"
 
-    def _law_rows(self, known: Known) -> Iterator[tuple[str, str]]:
-        from scaling_jax.laws import PUBLISHED  # noqa: PLC0415
+    def _law_rows(self, asked: Scenario) -> Iterator[tuple[str, str]]:
+        from scaling_jax.laws import coefficients  # noqa: PLC0415
 
-        law = known.law
-        numbers = ", ".join(f"{name} = {value:.4g}" for name, value in vars(law).items())
-        yield f"law ({type(law).__name__})", numbers
-        published = PUBLISHED.get(self.law.law.lower())
-        if known.fitted is not None:
-            yield "its source", f"fitted to the {known.fitted.n_runs} runs of {self.law.runs}"
-        elif published is not None:
-            yield "its source", f"{published.source}. {published.caveat}"
+        sourced, given = asked.known.sourced, self.law
+        numbers = coefficients(sourced.law).items()
+        name = getattr(sourced.law, "__name__", type(sourced.law).__name__)
+        yield f"law ({name})", ", ".join(f"{key} = {float(x):.4g}" for key, x in numbers)
+        fitted = asked.known.fitted
+        if fitted is not None:
+            yield "its source", f"fitted to the {fitted.n_runs} runs of {given.runs}"
         else:
-            yield "its source", f"the file {self.law.law}"
+            file = f"the file {given.law}"
+            said = ". ".join(filter(None, (sourced.source or file, sourced.caveat)))
+            yield "its source", said if sourced.source else f"{said}"
 
-    def _cost_rows(self) -> Iterator[tuple[str, str]]:
-        yield "FLOPs", "6 per parameter and training token, 2 per parameter and token served"
-        if not self.prices.dollars:
-            return
-        cost, each = self.prices.cost(), self.prices
-        yield (
-            "training",
-            f"{each.train_chip} ({each.train_dtype}) at ${cost.train.dollars_per_hour:g} an "
-            f"hour, MFU {each.train_mfu:g}",
-        )
-        yield (
-            "serving",
-            f"{each.serve_chip} ({each.serve_dtype}) at ${cost.serve.dollars_per_hour:g} an "
-            f"hour, MFU {each.prefill_mfu:g} on input and {each.decode_mfu:g} on output tokens",
-        )
+    def _cost_rows(self, asked: Scenario) -> Iterator[tuple[str, str]]:
+        """Yield what the costs say of themselves, the names of chips where they have some."""
+        from scaling_jax.cli.prose import of_cost  # noqa: PLC0415
+
+        prices = self.prices
+        chips = {
+            "training": f"{prices.train_chip} ({prices.train_dtype}): ",
+            "serving": f"{prices.serve_chip} ({prices.serve_dtype}): ",
+        }
+        for cost in (*asked.priced.beside, asked.priced.cost):
+            for name, words in of_cost(cost, asked.priced.source).items():
+                yield name, (chips.get(name, "") if prices.dollars else "") + words

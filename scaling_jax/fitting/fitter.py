@@ -92,11 +92,11 @@ def fit(
         if bootstrap:
             laws = resampled_laws(problem, theta, bootstrap, seed, resample, progress)
             intervals = _percentiles(laws)
-            notes += diagnostics.few_resamples(bootstrap)
+            beside = diagnostics.few_resamples(bootstrap)
         else:
             laws = None
             intervals = local_curvature.intervals(problem, theta, local.noise)
-            notes += diagnostics.narrow_intervals(problem)
+            beside = diagnostics.narrow_intervals(problem)
         scaled = scaled_residuals(problem, theta)
     return Fit(
         law=law,
@@ -108,7 +108,8 @@ def fit(
         starts_converged=optimum.starts_converged,
         intervals=intervals,
         spectrum=local.spectrum,
-        warnings=notes,
+        warnings=notes + beside,
+        interval_warnings=beside,
         laws=laws,
         problem=problem,
         theta=theta,

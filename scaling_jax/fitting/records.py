@@ -30,6 +30,7 @@ class Fit:
             geometric means where the family takes up such units: small ones are
             combinations that the runs do not fix.
         warnings: what to beware of, in sentences.
+        interval_warnings: those of them that are of the intervals alone.
         laws: the laws of the resampled runs, stacked along the first axis; None without
             `bootstrap`.
     """
@@ -44,6 +45,7 @@ class Fit:
     intervals: dict[str, tuple[float, float]]
     spectrum: np.ndarray
     warnings: tuple[str, ...]
+    interval_warnings: tuple[str, ...] = ()
     laws: Any = None
     problem: Problem = dataclasses.field(repr=False)
     theta: np.ndarray = dataclasses.field(repr=False)

@@ -1,6 +1,8 @@
 """The cheapest model for a quality, or the best quality for a budget."""
 
 from scaling_jax.planning.elasticity import elasticities as elasticities
+from scaling_jax.planning.intervals import Intervals as Intervals
+from scaling_jax.planning.intervals import intervals as intervals
 from scaling_jax.planning.planner import plan as plan
 from scaling_jax.planning.records import Limit as Limit
 from scaling_jax.planning.records import Plan as Plan

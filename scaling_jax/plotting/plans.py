@@ -4,12 +4,15 @@ import itertools
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
-from scaling_jax.costs import Demand, LinearCost
+from scaling_jax._axes import call_cost, call_law, law_axes
+from scaling_jax.costs import Demand
 from scaling_jax.grids import Grid
-from scaling_jax.laws import PowerSum
+from scaling_jax.laws import Law, unwrapped
 from scaling_jax.planning import Plan
 from scaling_jax.plotting.style import (
     BLUE,
@@ -22,6 +25,7 @@ from scaling_jax.plotting.style import (
     shades,
     styled,
 )
+from scaling_jax.solve import increasing_root
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,35 +34,106 @@ if TYPE_CHECKING:
 _WIDE = 20.0
 # More than this factor below the largest is as good as zero, and fewer levels go beyond this.
 _WIDEST, _CROWDED = 1e4, 1e3
+# A curve has so many points; a step in it is so many times steeper than what is beside it and
+# more than so much, and is closed in on by so many halvings.
+_POINTS, _STEEP, _VISIBLE, _HALVINGS = 400, 6.0, 2e-3, 30
+_LOG_TOKENS = (0.0, 57.5)  # where the tokens of a function of one's own are looked for
 _COST_NAMES = {"flops": "FLOPs", "dollars": "$"}
 
 
 @styled()
 def iso_loss(
-    law: PowerSum, cost: LinearCost, demand: Demand, best: Plan, ax: "Axes | None" = None
+    law: Any,
+    cost: Any,
+    demand: Demand,
+    best: Plan,
+    ax: "Axes | None" = None,
+    *,
+    axes: Mapping[str, Any] | None = None,
 ) -> "Axes":
-    """Draw total cost against params along the iso-loss curve, optimum and baseline marked."""
+    """Draw total cost against params along the iso-loss curve, optimum and baseline marked.
+
+    Args:
+        law, cost, demand: any that `plan` takes; steps of a cost are drawn as steps.
+        best: their plan.
+        ax: the Axes to draw into.
+        axes: the further axes that the plan was given; those that it chose it knows.
+    """
     ax = ax or new_axes()
-    span = np.geomspace(float(best.params) / 4, 2.5 * float(best.baseline.params), 400)
-    tokens = np.asarray(law.tokens_for(best.loss, span))
-    total = np.asarray(cost(span, tokens, demand).total)
-    train = np.asarray(cost(span, tokens, demand).train)
+    bill = _bills(unwrapped(law), cost, demand, best.loss, {**(axes or {}), **best.choices})
+    sizes = np.array([float(best.params), float(best.baseline.params)])
+    sizes = sizes[np.isfinite(sizes)]
+    span, (total, train) = _traced(bill, sizes.min() / 4, 2.5 * sizes.max())
     ax.plot(span, total, color=BLUE, label="training + serving")
     ax.plot(span, train, color=GREY, linestyle="--", label="training")
     points = (("plan", best, BLUE, "o"), ("baseline", best.baseline, ORANGE, "s"))
     for name, model, colour, marker in points:
-        label = f"{name}: {count(model.params)} params, {count(model.tokens)} tokens"
-        ax.plot(float(model.params), float(model.total_cost), marker, color=colour, label=label)
+        if np.isfinite(float(model.params)):
+            label = f"{name}: {count(model.params)} params, {count(model.tokens)} tokens"
+            x, y = float(model.params), float(model.total_cost)
+            ax.plot(x, y, marker, color=colour, label=label)
     ax.set_xscale("log")
     ax.set_yscale("log")
-    highest = max(6 * float(best.total_cost), 1.5 * float(best.baseline.total_cost))
+    highest = np.nanmax([6 * float(best.total_cost), 1.5 * float(best.baseline.total_cost)])
     ax.set_ylim(0.8 * np.nanmin(train), highest)
     ax.set_xlabel("parameters")
-    ax.set_ylabel(f"lifetime cost ({_COST_NAMES.get(cost.unit, cost.unit)})")
+    unit = getattr(cost, "unit", "units")
+    ax.set_ylabel(f"lifetime cost ({_COST_NAMES.get(unit, unit)})")
     ax.set_title(f"Models of loss {float(best.loss):.4g}")
     ax.grid(visible=True, which="both")
     ax.legend()
     return ax
+
+
+def _bills(
+    law: Any, cost: Any, demand: Demand, loss: Any, axes: Mapping[str, Any]
+) -> Callable[[np.ndarray], np.ndarray]:
+    """Return the function from params [n] to total and training cost [2, n] of models of a
+    loss; NaN where none is.
+    """
+    read = {name: axes[name] for name in law_axes(law).names if name in axes}
+
+    def tokens(params: Any) -> Any:
+        if isinstance(law, Law):
+            return law.tokens_for(loss, params, **read)
+
+        def short(log_tokens: Any) -> Any:
+            return loss - call_law(law, params, jnp.exp(log_tokens), **axes)
+
+        return jnp.exp(increasing_root(short, *_LOG_TOKENS))
+
+    def both(params: Any) -> Any:
+        each = call_cost(cost, params, tokens(params), demand, **axes)
+        return each.total, each.train
+
+    many = jax.jit(jax.vmap(both))
+    return lambda params: np.stack([np.asarray(each) for each in many(params)])
+
+
+def _traced(
+    curve: Callable[[np.ndarray], np.ndarray], low: float, high: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return points x [n] and curves [k, n] from low to high, steps as vertical lines.
+
+    Where neighbours differ much more than those beside them, the step is closed in on, so
+    that its two sides stand at one x.
+    """
+    x = np.geomspace(low, high, _POINTS)
+    y = curve(x)
+    rise = np.abs(np.diff(np.log(y[0])))
+    usual = np.fmin(np.append(rise[1:], np.inf), np.append(np.inf, rise[:-1]))
+    steps = np.flatnonzero(rise > _STEEP * usual + _VISIBLE)
+    left, right = x[:-1].copy(), x[1:].copy()  # of every cell: one shape, one program
+    for _ in range(_HALVINGS if steps.size else 0):
+        middle = np.sqrt(left * right)
+        start, half, end = (np.log(curve(each)[0]) for each in (left, middle, right))
+        first = np.abs(half - start) > np.abs(end - half)
+        left, right = np.where(first, left, middle), np.where(first, middle, right)
+    sides = [each[steps] for each in (left, right)]
+    both = np.concatenate([x, *sides])
+    values = [curve(each)[:, steps] for each in (left, right)] if steps.size else []
+    order = np.argsort(both, kind="stable")
+    return both[order], np.concatenate([y, *values], axis=1)[:, order]
 
 
 @styled()

@@ -89,7 +89,7 @@ def test_budget_limits_and_elasticities(run):
 
 
 def test_a_law_from_a_file(run, tmp_path):
-    laws.save(laws.BESIROGLU_2024, tmp_path / "law.json")
+    laws.save(laws.PUBLISHED["besiroglu2024"], tmp_path / "law.json")
     by_file = answer(run, *PLAN, "--law", str(tmp_path / "law.json"))
     assert by_file == answer(run, *PLAN, "--law", "besiroglu2024")
 

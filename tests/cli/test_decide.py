@@ -84,8 +84,28 @@ def test_the_summary_comes_first_and_is_readable(run, law_file):
     assert "Having to choose now costs" in lines[1]
     assert lines[2].startswith("Most worth finding out is the demand")
     assert "tokens of demand" in lines[3]
-    assert "only 39 of the 40 samples have a plan" in out
+    assert "Only 39 of the 40 samples have a plan" in out
     assert "of least mean over the worst 0.1 of the samples" in " ".join(out.split())
+
+
+def test_a_model_is_matched_under_each_law(run, law_file):
+    options = f"--law {law_file} --demand 2e12 --demand-factor 5 --samples 40"
+    code, out, err = run(f"{options} --match-params 7e9")
+    assert (code, err) == (0, "")
+    assert "to be as good as a 7 B model under each law" in " ".join(out.split())
+    assert "have a plan at all" not in out  # the law that never reaches 2.2 has one of its own
+
+
+def test_requests_are_a_demand_too(run):
+    by_tokens = json.loads(run("--demand 2.85e11 --loss 2.1 --json")[1])
+    by_requests = json.loads(run("--requests 1e9 --loss 2.1 --json")[1])
+    assert by_requests["adaptive"]["params"] == approx(by_tokens["adaptive"]["params"], 1e-12)
+
+
+def test_a_limit_on_the_tokens_is_kept(run):
+    answer = json.loads(run("--demand 2e12 --loss 2.1 --max-tokens 3e11 --json")[1])
+    for kind in ("adaptive", "fixed"):
+        assert answer[kind]["tokens"] <= 3e11 * (1 + 1e-9)
 
 
 def test_a_budget_is_decided_in_nats(run):
@@ -105,6 +125,7 @@ def test_from_runs_to_a_decision_in_one_command(run):
     assert (code, err) == (0, "")
     answer = json.loads(out)
     assert (answer["laws"], answer["samples"]) == (60, 60)
+    assert answer["match_params"] == 2.5e9
     assert answer["loss"] == approx(2.7711, rel=1e-4)
     low, high = answer["optimal"]["params"]["interval"]
     assert low < answer["adaptive"]["params"] < high
@@ -115,9 +136,9 @@ def test_from_runs_to_a_decision_in_one_command(run):
 @pytest.mark.parametrize(
     ("options", "expected", "message"),
     [
-        ("--loss 2", 2, "--demand"),
+        ("--loss 2", 2, "decide needs the demand: give --inference-tokens or --requests"),
         ("--demand 1e12", 2, "give loss or budget"),
-        ("--demand -1 --loss 2", 2, "median is -1"),
+        ("--demand -1 --loss 2", 2, "--inference-tokens is -1"),
         ("--demand 1e12 --loss 2 --demand-factor 0.5", 2, "factor is 0.5"),
         ("--demand 1e12 --loss 2 --risk median", 2, "--risk"),
         ("--demand 1e12 --loss 2 --risk cvar --level 2", 2, "level is 2"),

@@ -109,7 +109,7 @@ def test_the_published_runs_and_the_run_that_decides(capsys):
         (None, [], "no file of runs is called"),
         ("runs", ["--law", "cubic"], "'cubic'; known are chinchilla"),
         ("runs", ["--holdout", "ratio>100"], "--holdout is 'ratio>100'"),
-        ("runs", ["--holdout", "tokens_per_param>1e9"], "no run is above"),
+        ("runs", ["--holdout", "tokens_per_param>1e9"], "which none of the runs is"),
         ("runs", ["--holdout", "tokens_per_param>nan"], "--holdout is 'tokens_per_param>nan'"),
         ("runs", ["--seed", "-1"], "seed is -1; it must be a whole number"),
         ("runs", ["--max-params", "1"], "none of the 24 runs is within max_params 1"),

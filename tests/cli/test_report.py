@@ -92,7 +92,7 @@ def test_the_page_says_all_and_needs_nothing(report):
         "40 resampled sets of runs",
         "Output tokens served up by 1 %: the best model has",
         "the law's alpha",
-        "A100-80GB (bf16) at $1.5 an hour, MFU 0.5",
+        "A100-80GB (bf16): 312 TFLOP/s at $1.5 an hour, MFU 0.5",
         "Demand does not depend on the model's size.",
         "law <1>.json",
     ):
