@@ -7,7 +7,8 @@
 `BEST` holds the lowest objectives known: the paper's, sum of Huber, delta 1e-3, on log loss, in
 the domains of the families and of `fit`. They are the lowest of ten seeds of this benchmark
 (64 to some 4,000 descents each); of the paper's runs `--reference` has gone over the first
-five, from 5,000 or 10,000 starts, and found no lower. A family not in it is held against its own seeds.
+five, from 5,000 or 10,000 starts, and found no lower. A family not in it is held against its
+own seeds.
 """
 
 import sys
