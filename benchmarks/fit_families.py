@@ -4,10 +4,11 @@
     python benchmarks/fit_families.py --reference [NAMES]  the best known objectives
     python benchmarks/fit_families.py --first NAME first call of one family, nothing compiled
 
-`BEST` holds the lowest objectives that `--reference` found, from 10,000 starts of every family
-and table (5,000 in charts made by hand), or a seed of this benchmark where that was lower:
-the paper's, sum of Huber, delta 1e-3, on log loss. The domains are those of the families and
-of `fit`.
+`BEST` holds the lowest objectives known: the paper's, sum of Huber, delta 1e-3, on log loss, in
+the domains of the families and of `fit`. They are the lowest of ten seeds of this benchmark
+(64 to some 4,000 descents each); of the paper's runs `--reference` has gone over the first
+five, from 5,000 or 10,000 starts, and found no lower. A family not in it is held against its
+own seeds.
 """
 
 import sys
@@ -27,7 +28,58 @@ NAMES = (
     *("driftingratio", "scaledratio", "coupledratio", "saturatingdata"),
     *("computeratio", "boundedrational", "farseer"),
 )
-BEST: dict[str, dict[str, float]] = {}
+BEST: dict[str, dict[str, float]] = {
+    "sardana": {
+        "chinchilla": 6.1998433608e-04,
+        "tied": 6.2091185408e-04,
+        "coupled": 2.2900169690e-04,
+        "kaplan": 2.6921365000e-04,
+        "driftingratio": 2.3643012568e-04,
+        "scaledratio": 2.2592373195e-04,
+        "coupledratio": 2.8008843672e-04,
+        "saturatingdata": 2.1617749211e-04,
+        "computeratio": 2.7673149481e-04,
+        "boundedrational": 2.2389988734e-04,
+        "farseer": 1.8297553947e-04,
+    },
+    "cpu47": {
+        "chinchilla": 1.1856946280e-03,
+        "tied": 1.1905696638e-03,
+        "coupled": 7.1505764894e-04,
+        "kaplan": 7.5702986868e-04,
+        "driftingratio": 7.1505534662e-04,
+        "scaledratio": 7.3523588088e-04,
+        "coupledratio": 7.4712557712e-04,
+        "saturatingdata": 7.0857818678e-04,
+        "computeratio": 7.8685613884e-04,
+        "boundedrational": 2.0252951524e-04,
+        "farseer": 2.6344238534e-04,
+    },
+    "gadre": {
+        "chinchilla": 5.2995413045e-04,
+        "tied": 5.3024834670e-04,
+        "coupled": 3.7844811159e-04,
+        "kaplan": 7.2403383778e-04,
+        "driftingratio": 4.5089669491e-04,
+        "scaledratio": 3.5933483127e-04,
+        "coupledratio": 4.0621791867e-04,
+        "saturatingdata": 3.9835230491e-04,
+        "computeratio": 4.0345803633e-04,
+        "boundedrational": 2.7342111787e-04,
+    },
+    "epoch": {
+        "chinchilla": 1.0182740178e-03,
+        "tied": 1.0221748939e-03,
+        "coupled": 9.5418450029e-04,
+        "kaplan": 2.6631014949e-03,
+        "driftingratio": 2.1729635762e-03,
+        "scaledratio": 9.3765094245e-04,
+        "coupledratio": 9.0546336680e-04,
+        "saturatingdata": 9.6066614890e-04,
+        "computeratio": 9.1276515826e-04,
+        "boundedrational": 7.8434074754e-04,
+    },
+}
 
 
 def tables() -> dict[str, Runs]:

@@ -41,7 +41,7 @@ def row(limit: float, law: Any, rest: str) -> None:
 def errors(runs: Runs, limit: float) -> None:
     """Print predicted less measured loss, by ratio, of a fit to the ratios up to a limit."""
     print(f"\nfitted up to {limit:g} tokens/param: predicted less measured loss above, by size")
-    (held,) = fitting.holdout(runs, [laws.Chinchilla], max_tokens_per_param=limit)
+    (held,) = fitting.holdout(runs, [laws.Chinchilla], limits={"max_tokens_per_param": limit})
     ratios, differences = held.runs.tokens_per_param.round(), held.errors * held.runs.loss
     for ratio in np.unique(ratios):
         rows = np.flatnonzero(ratios == ratio)

@@ -81,7 +81,7 @@ def holdout(
     fitted = runs.within(**limits)
     below, above = runs.where(fitted), runs.where(~fitted)
     if not len(above):
-        words = " and ".join(f"{name} {limit}" for name, limit in limits.items())
+        words = " and ".join(f"{name} {_said(limit)}" for name, limit in limits.items())
         raise Refusal(f"no run is outside of {words}; change the limit to hold some out")
     table, refusals = [], []
     for family in families:
@@ -92,6 +92,10 @@ def holdout(
     if not table and refusals:
         raise refusals[0]
     return sorted(table, key=lambda row: row.error)
+
+
+def _said(limit: Any) -> str:
+    return f"{limit:g}" if isinstance(limit, float | int) else str(limit)
 
 
 def _evaluate(fitted: Fit, runs: Runs) -> HeldOut:

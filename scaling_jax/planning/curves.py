@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from scaling_jax._numerics import log_power
 from scaling_jax._pytree import Number
 from scaling_jax.laws import Terms
 from scaling_jax.planning.scenario import LOG_PARAMS, LOG_TOKENS, Scenario

@@ -16,8 +16,8 @@ from scaling_jax.costs import Bill, LinearCost
 from scaling_jax.laws import Sourced, unwrapped
 from scaling_jax.planning.batches import over_batches
 from scaling_jax.planning.exact import exact_plan
-from scaling_jax.planning.general import general_plan
 from scaling_jax.planning.functions import as_pytree, is_numeric
+from scaling_jax.planning.general import general_plan
 from scaling_jax.planning.matching import resolved
 from scaling_jax.planning.records import Plan, Query
 from scaling_jax.planning.reduced import reduced_plan
@@ -161,7 +161,7 @@ def plan_inputs(
 
 def _read(axes: Any, named: Mapping[str, Any]) -> dict[str, Any]:
     names = named if axes.open else [name for name in axes.names if name in named]
-    return {name: 0.0 for name in names}
+    return dict.fromkeys(names, 0.0)
 
 
 @jax.jit(static_argnames=("constraints", "optimiser"))

@@ -8,7 +8,7 @@ programs of law and cost (smooth, with kinks, with jumps), never on numbers.
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
