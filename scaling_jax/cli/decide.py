@@ -95,6 +95,7 @@ class Decide:
                 risk=self.risk,
                 level=self.level,
                 infeasible=self.infeasible,
+                paired=False,  # what is known of the law says nothing of the demand
                 seed=self.seed,
             )
         answer = _answer(decision, asked, self.risk)
