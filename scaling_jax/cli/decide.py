@@ -95,6 +95,7 @@ class Decide:
                 risk=self.risk,
                 level=self.level,
                 infeasible=self.infeasible,
+                paired=False,  # what is known of the law says nothing of the demand
                 seed=self.seed,
             )
         answer = _answer(decision, asked, self.risk)
@@ -106,8 +107,7 @@ class Decide:
 
         many = 1 if self.demand_factor == 1 else max(self.samples, asked.known.count)
         factors = log_normal(1.0, self.demand_factor, samples=many, seed=self.seed)
-        assert asked.demand is not None
-        return asked.demand.scaled(factors)
+        return asked.served.scaled(factors)
 
     def _print(self, decision: "Decision", asked: Scenario, answer: dict[str, Any]) -> None:
         model, unit = decision.adaptive, decision.unit

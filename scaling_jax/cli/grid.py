@@ -131,7 +131,9 @@ class Grid:
             counted = cost.cost
             if prices:
                 counted = dataclasses.replace(self.prices, **prices).prices()
-            query = {name: now[name] for name in (*_TARGETS, *_LIMITS) if name in now}
+            query: dict[str, Any] = {
+                name: now[name] for name in (*_TARGETS, *_LIMITS) if name in now
+            }
             further = {"axes": {name: now[name] for name in own}, "choices": choices}
             query |= {name: each for name, each in further.items() if each}
             best = plan(known.law, counted, demand_of(_part(now, _DEMANDS)), **query)

@@ -93,12 +93,10 @@ class Model:
 
 def _row(asked: Scenario, model: "Allocation") -> dict[str, float]:
     from scaling_jax._axes import call_cost, call_law  # noqa: PLC0415
-    from scaling_jax.costs import Demand  # noqa: PLC0415
 
     point = model.params, model.tokens
-    demand = asked.demand or Demand()
     loss = call_law(asked.law, *point, **asked.axes)
-    bill = call_cost(asked.priced.cost, *point, demand, **asked.axes)
+    bill = call_cost(asked.priced.cost, *point, asked.served, **asked.axes)
     return asked.row(model, loss, bill, asked.axes)
 
 

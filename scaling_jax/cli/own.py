@@ -104,13 +104,11 @@ def check_answers(law: Any, cost: Any, demand: Any, axes: dict[str, Any]) -> Non
     import jax  # noqa: PLC0415
 
     from scaling_jax._axes import call_cost, call_law  # noqa: PLC0415
-    from scaling_jax.costs import Bill, Demand  # noqa: PLC0415
-
-    served = demand or Demand()
+    from scaling_jax.costs import Bill  # noqa: PLC0415
 
     def answers(params: Any, tokens: Any) -> Any:
         loss = call_law(law, params, tokens, **axes)
-        bill = None if cost is None else call_cost(cost, params, tokens, served, **axes)
+        bill = None if cost is None else call_cost(cost, params, tokens, demand, **axes)
         kept.extend((loss, bill))
 
     kept: list[Any] = []

@@ -39,7 +39,7 @@ class Plan(ScenarioOptions):
                 answer["intervals"] = intervals(asked)
             if self.elasticities:
                 table = planning.elasticities(
-                    asked.law, asked.priced.cost, asked.demand, **asked.asked
+                    asked.law, asked.priced.cost, asked.served, **asked.asked
                 )
                 answer["elasticities"] = {
                     output: {name: float(value) for name, value in row.items()}
@@ -48,7 +48,7 @@ class Plan(ScenarioOptions):
             if self.plot is not None:
                 from scaling_jax import plotting  # noqa: PLC0415
 
-                cost, demand = asked.priced.cost, asked.demand
+                cost, demand = asked.priced.cost, asked.served
                 drawn = plotting.iso_loss(asked.law, cost, demand, best, axes=asked.axes)
                 plotting.save(drawn, self.plot)
         print_json(answer) if self.json else _print(answer, asked)
@@ -93,7 +93,7 @@ def intervals(asked: Scenario) -> dict[str, Any]:
     from scaling_jax import planning  # noqa: PLC0415
 
     many = planning.intervals(
-        asked.known.sourced, asked.priced.cost, asked.demand, **asked.asked
+        asked.known.sourced, asked.priced.cost, asked.served, **asked.asked
     )
     named = {
         f"total_{asked.priced.unit}" if name == "total_cost" else name: each

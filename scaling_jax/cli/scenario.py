@@ -91,6 +91,13 @@ class Scenario:
         return self.known.law
 
     @property
+    def served(self) -> "Demand":
+        """The demand; none, where none is given."""
+        from scaling_jax.costs import Demand  # noqa: PLC0415
+
+        return self.demand or Demand()
+
+    @property
     def asked(self) -> dict[str, Any]:
         """The keywords of `plan`: target and limits, and axes where there are any."""
         further = {"axes": self.axes, "choices": self.choices}
@@ -100,7 +107,7 @@ class Scenario:
         """Return the plan."""
         from scaling_jax.planning import plan  # noqa: PLC0415
 
-        return plan(self.law, self.priced.cost, self.demand, **self.asked)
+        return plan(self.law, self.priced.cost, self.served, **self.asked)
 
     def at(self, best: "Plan") -> dict[str, Any]:
         """Return every axis of a plan, given or chosen."""
@@ -111,7 +118,6 @@ class Scenario:
     ) -> dict[str, float]:
         """Return a model under the names of the vocabulary, with what it costs."""
         from scaling_jax._axes import call_cost  # noqa: PLC0415
-        from scaling_jax.costs import Demand  # noqa: PLC0415
 
         row = {
             "params": model.params,
@@ -119,9 +125,8 @@ class Scenario:
             "tokens_per_param": model.tokens_per_param,
             "loss": loss,
         }
-        demand = self.demand or Demand()
         bills = {
-            cost.unit: call_cost(cost, model.params, model.tokens, demand, **axes)
+            cost.unit: call_cost(cost, model.params, model.tokens, self.served, **axes)
             for cost in self.priced.beside
         } | {self.priced.unit: bill}
         for unit, each in bills.items():
@@ -278,5 +283,5 @@ def scenario(
     )
     check_axes(made.law, made.priced.cost, [*fixed, *chosen])
     some = {each: values[0] for each, values in chosen.items()}
-    own.check_answers(made.law, made.priced.cost, served, fixed | some)
+    own.check_answers(made.law, made.priced.cost, made.served, fixed | some)
     return made

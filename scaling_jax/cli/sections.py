@@ -30,7 +30,7 @@ def answer(asked: Scenario, best: "Plan") -> Iterator[str]:
     cost = asked.priced.amount(best.total_cost)
     yield page.prose(
         f"Train {large(best.params)} parameters on {large(best.tokens)} tokens"
-        f"{_with_axes(asked, best)}. Its whole life, with {large(_served(asked))} tokens "
+        f"{_with_axes(asked, best)}. Its whole life, with {large(asked.served.tokens)} tokens "
         f"served, costs {cost}{_against_baseline(best)}.",
         kind="lead",
     )
@@ -46,17 +46,12 @@ def answer(asked: Scenario, best: "Plan") -> Iterator[str]:
         ],
     )
     yield page.prose(*_about(asked, best))
-    drawn = plotting.iso_loss(asked.law, asked.priced.cost, asked.demand, best, axes=asked.axes)
+    drawn = plotting.iso_loss(asked.law, asked.priced.cost, asked.served, best, axes=asked.axes)
     yield page.picture(
         plotting.svg(drawn),
         "What models of this quality cost. Small ones must train longer (left), large "
         "ones cost more to serve (right); the plan is where the sum is least.",
     )
-
-
-def _served(asked: Scenario) -> Any:
-    assert asked.demand is not None
-    return asked.demand.tokens
 
 
 def _with_axes(asked: Scenario, best: "Plan") -> str:
@@ -126,7 +121,7 @@ def movers(asked: Scenario) -> Iterator[str]:
     """Yield by how much the plan moves with what goes into it, in words and as a table."""
     from scaling_jax.planning import elasticities  # noqa: PLC0415
 
-    table = elasticities(asked.law, asked.priced.cost, asked.demand, **asked.asked)
+    table = elasticities(asked.law, asked.priced.cost, asked.served, **asked.asked)
     last = "loss" if "budget" in asked.query else "cost"
     shown = ("params", "tokens", "loss" if last == "loss" else "total_cost")
     rows = {path: [float(table[name][path]) for name in shown] for path in table["params"]}
@@ -162,8 +157,8 @@ def others(asked: Scenario, best: "Plan") -> Iterator[str]:
     from scaling_jax.grids import grid  # noqa: PLC0415
     from scaling_jax.planning import plan  # noqa: PLC0415
 
-    served = float(_served(asked))
-    demand = asked.demand if served else Demand.of_tokens(_SOME_DEMAND)
+    served = float(asked.served.tokens)
+    demand = asked.served if served else Demand.of_tokens(_SOME_DEMAND)
     middle = served or _SOME_DEMAND
     axes, base = asked.at(best), best.baseline if np.isfinite(best.baseline.params) else best
     low, high = (
