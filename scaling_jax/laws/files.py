@@ -24,16 +24,40 @@ import numpy as np
 from scaling_jax._files import write_whole
 from scaling_jax._json import strict
 from scaling_jax._pytree import coefficients, fields_with_domain
+from scaling_jax.laws.distillation import Distilled
+from scaling_jax.laws.downstream import TaskError, TopOneError
+from scaling_jax.laws.experts import Abnar, Clark, Krajewski, Leverage, Ludziejewski
 from scaling_jax.laws.families import Chinchilla, Coupled, Kaplan, Law, Tied
 from scaling_jax.laws.mixtures import Mixture
+from scaling_jax.laws.overfitted import Overfitted
+from scaling_jax.laws.precision import (
+    Capybara,
+    Frantar,
+    Kumar,
+    PostTrainingQuantised,
+    QuantisationAware,
+    Quest,
+)
 from scaling_jax.laws.published import PUBLISHED
 from scaling_jax.laws.repeated import Repeated
+from scaling_jax.laws.samples import PassAtK, Samples
+from scaling_jax.laws.schedules import KaplanSteps, Schaipp
+from scaling_jax.laws.shape import Gemstones, Shaped
 from scaling_jax.laws.sourced import Sourced, Valid
+from scaling_jax.laws.streams import ParallelStreams, SizeOnly
+from scaling_jax.laws.vocabulary import Tao
 
 # The one registry of families, by the names that files and the command use.
 FAMILIES: dict[str, type[Law]] = {
     each.__name__.lower(): each
-    for each in (Chinchilla, Coupled, Kaplan, Mixture, Repeated, Tied)
+    for each in (
+        *(Chinchilla, Coupled, Kaplan, Mixture, Tied),
+        *(Repeated, Overfitted),
+        *(Kumar, Quest, Capybara, PostTrainingQuantised, QuantisationAware, Frantar),
+        *(Ludziejewski, Krajewski, Clark, Abnar, Leverage),
+        *(ParallelStreams, SizeOnly, Distilled, Shaped, Gemstones, Tao),
+        *(Samples, PassAtK, KaplanSteps, Schaipp, TaskError, TopOneError),
+    )
 }
 
 
@@ -66,7 +90,12 @@ def save(law: Law | Sourced, path: str | os.PathLike[str]) -> None:
     if each.resampled is not None:
         stacks = coefficients(each.resampled).items()
         content["resampled"] = {name: np.asarray(stack).tolist() for name, stack in stacks}
-    known = {"source": each.source, "caveat": each.caveat, "warnings": list(each.warnings)}
+    known = {
+        "subject": each.subject,
+        "source": each.source,
+        "caveat": each.caveat,
+        "warnings": list(each.warnings),
+    }
     known["valid"] = {name: x for name, x in each.valid._asdict().items() if x}
     content |= {name: value for name, value in known.items() if value}
     write_whole(Path(path), json.dumps(strict(content), indent=2) + "\n")
@@ -119,6 +148,7 @@ def load_sourced(name_or_path: str | os.PathLike[str]) -> Sourced:
         return Sourced(
             law=jax.tree.map(float, law),
             resampled=resampled,
+            subject=str(content.get("subject", "")),
             source=str(content.get("source", "")),
             caveat=str(content.get("caveat", "")),
             warnings=tuple(map(str, content.get("warnings", ()))),
