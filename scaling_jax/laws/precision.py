@@ -135,7 +135,7 @@ class PostTrainingQuantised(Damage):
         >>> from scaling_jax.laws import HOFFMANN_2022
         >>> served = PostTrainingQuantised(base=HOFFMANN_2022)
         >>> print(f"{served(8e9, 15e12, serve_bits=4) - HOFFMANN_2022(8e9, 15e12):.3f}")
-        0.129
+        0.128
     """
 
     C_T: Positive = 0.0598

@@ -24,8 +24,8 @@ class PowerRule(Record):
     Training FLOPs that are not given are 6 N D of params and tokens.
 
     Example:
-        >>> PowerRule(scale=2.0, tokens=0.5)(tokens=1e10).item()
-        200000.0
+        >>> print(f"{PowerRule(scale=2.0, tokens=0.5)(tokens=1e10):.4g}")
+        2e+05
     """
 
     scale: Positive

@@ -2,7 +2,7 @@
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.special import betaln
+from jax.scipy.special import gammaln
 
 from scaling_jax._pytree import Exponent, Fraction, Number, Positive, Real
 from scaling_jax.laws.forms import Seen
@@ -40,15 +40,37 @@ def pass_at_k(mean: Number, concentration: Number, samples: Number) -> jax.Array
 
     Example:
         >>> print(f"{pass_at_k(0.3, 2.0, 10.0):.4f} {pass_at_k(0.3, 2.0, 100.0):.4f}")
-        0.7355 0.9295
+        0.7355 0.9294
     """
     return -jnp.expm1(_log_failure(mean, concentration, samples))
 
 
 def _log_failure(mean: Number, concentration: Number, samples: Number) -> jax.Array:
-    right = jnp.maximum(mean * concentration, 1e-30)  # where a Beta has no limit in floats
-    wrong = (1 - mean) * concentration
-    return betaln(right, wrong + samples) - betaln(right, wrong)
+    right, wrong = mean * concentration, (1 - mean) * concentration
+    wrong = jnp.maximum(wrong, 1e-30)  # where gamma has its pole
+    return _log_gamma_ratio(wrong + samples, right) - _log_gamma_ratio(wrong, right)
+
+
+def _log_gamma_ratio(x: Number, a: Number) -> jax.Array:
+    """Return log(Gamma(x) / Gamma(x + a)), by Stirling's series where x > 10: the difference
+    of two large logarithms would have no digits left in float32.
+    """
+    large = jnp.maximum(x, 10.0)
+    end = large + a
+    stirling = (
+        _beyond_stirling(large) - _beyond_stirling(end) - (large - 0.5) * jnp.log1p(a / large)
+    )
+    small = jnp.minimum(x, 10.0)
+    return jnp.where(
+        x > 10, stirling - a * (jnp.log(end) - 1), gammaln(small) - gammaln(small + a)
+    )
+
+
+def _beyond_stirling(x: Number) -> jax.Array:
+    """Return log Gamma(x) less (x - 1/2) log(x) - x + log(2 pi) / 2, for x from 10 on."""
+    y = 1 / (x * x)
+    terms = 1 / 12 - y * (1 / 360 - y * (1 / 1260 - y * (1 / 1680 - y / 1188)))
+    return jnp.asarray(terms / x)
 
 
 class PassAtK(Seen):

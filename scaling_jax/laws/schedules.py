@@ -123,7 +123,7 @@ class MultiPower(Record):
             >>> warm = np.minimum(np.arange(1, 24001) / 2160, 1.0)
             >>> constant, linear = 3e-4 * warm, 3e-4 * warm * np.linspace(1, 0.1, 24000)
             >>> print(f"{law(constant):.3f} {law(linear):.3f}")
-            3.202 3.115
+            3.033 3.002
         """
         (rates,) = as_floats(learning_rates=learning_rates)
         changes = jnp.diff(rates, prepend=jnp.zeros_like(rates[:1]))

@@ -19,7 +19,7 @@ class Tao(PowerSumAt):
     Example:
         >>> from scaling_jax.laws import load
         >>> print(f"{load('tao2024')(3.3e7, 1e9, vocab_size=4096, width=512):.3f}")
-        -2.632
+        -2.905
     """
 
     E: Positive
