@@ -238,7 +238,7 @@ class Leverage(LogLaw):
     ) -> jax.Array:
         """Return log EL from the log of the training FLOPs."""
         share = (active_experts + shared_experts) / (experts + shared_experts)
-        fine = jnp.log2(granularity)
+        fine = jnp.log(granularity) / math.log(2)
         power = self.a + self.d * log_flops / _LOG_10 + fine * (self.gamma * fine + self.beta)
         return power * jnp.log(effective_experts(1 + share, self.start, self.most))
 

@@ -3,6 +3,8 @@
 Every law of this subject belongs to one quantiser: its source says which.
 """
 
+import math
+
 import jax
 import jax.numpy as jnp
 
@@ -115,7 +117,7 @@ class Capybara(Damage):
         t = self.base.terms()
         kept = self.delta * jnp.log(exponent + 0.5) + self.nu * jnp.log(mantissa + 0.5)
         size = t.beta * log_tokens - t.alpha * log_params
-        return size + jnp.log(jnp.log2(block_size)) - jnp.log(self.gamma) - kept
+        return size + jnp.log(jnp.log(block_size) / math.log(2)) - jnp.log(self.gamma) - kept
 
     def damage_exponent(self) -> Number:
         return self.base.terms().beta
@@ -175,7 +177,7 @@ class QuantisationAware(Damage):
     def log_damage(
         self, log_params: Number, log_tokens: Number, *, group_size: Number
     ) -> jax.Array:
-        group = self.gamma_G * jnp.log(jnp.log2(group_size))
+        group = self.gamma_G * jnp.log(jnp.log(group_size) / math.log(2))
         grown = self.gamma_D * log_tokens - self.gamma_N * log_params
         return jnp.log(self.k) + grown + group
 
