@@ -1,4 +1,8 @@
-"""What loss do N parameters and D tokens buy: families, published coefficients, files."""
+"""What loss do N parameters and D tokens buy: families, published coefficients, files.
+
+Laws with further axes are grouped by subject, `laws.precision.Kumar`; `laws.FAMILIES` and
+`laws.PUBLISHED` hold them all.
+"""
 
 from scaling_jax._pytree import Exponent as Exponent
 from scaling_jax._pytree import Floor as Floor
@@ -8,6 +12,17 @@ from scaling_jax._pytree import Positive as Positive
 from scaling_jax._pytree import Real as Real
 from scaling_jax._pytree import coefficients as coefficients
 from scaling_jax._pytree import with_coefficients as with_coefficients
+from scaling_jax.laws import distillation as distillation
+from scaling_jax.laws import downstream as downstream
+from scaling_jax.laws import experts as experts
+from scaling_jax.laws import overfitted as overfitted
+from scaling_jax.laws import precision as precision
+from scaling_jax.laws import rules as rules
+from scaling_jax.laws import samples as samples
+from scaling_jax.laws import schedules as schedules
+from scaling_jax.laws import shape as shape
+from scaling_jax.laws import streams as streams
+from scaling_jax.laws import vocabulary as vocabulary
 from scaling_jax.laws.families import (
     TRAIN_FLOPS_PER_PARAM_TOKEN as TRAIN_FLOPS_PER_PARAM_TOKEN,
 )

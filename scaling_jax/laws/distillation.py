@@ -43,11 +43,12 @@ class Distilled(LogLaw):
         beyond = log_teacher - jnp.log(alone) - jnp.log(self.d1)
         size = jnp.log(self.A) - self.alpha * log_params
         data = jnp.log(self.B) - self.beta * log_tokens
-        return teacher_loss + jnp.exp(
+        gap = jnp.exp(
             -self.c0 * log_teacher
             - self.c1 * self.f1 * jax.nn.softplus(beyond / self.f1)
             + self.k * jnp.logaddexp(size, data)
         )
+        return jnp.asarray(teacher_loss + gap)
 
 
 _SUPERVISED = Coupled(E=1.220, A=3355.0, alpha=0.408, B=18186.0, beta=0.431, k=0.452)

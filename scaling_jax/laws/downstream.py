@@ -31,10 +31,10 @@ class TaskError(Seen):
     L0: Positive
     b: Fraction
 
-    def seen(self, loss: Number) -> jax.Array:
+    def seen(self, loss: Number) -> Number:
         return 1 - self.b + self.a * jax.nn.sigmoid(self.k * (loss - self.L0))
 
-    def unseen(self, value: Number) -> jax.Array:
+    def unseen(self, value: Number) -> Number:
         return self.L0 + logit((value - 1 + self.b) / self.a) / self.k
 
 
@@ -48,8 +48,8 @@ class TopOneError(Seen):
     k: Positive
     gamma: Positive
 
-    def seen(self, loss: Number) -> jax.Array:
+    def seen(self, loss: Number) -> Number:
         return self.epsilon - self.k * jnp.exp(-self.gamma * loss)
 
-    def unseen(self, value: Number) -> jax.Array:
+    def unseen(self, value: Number) -> Number:
         return -jnp.log((self.epsilon - value) / self.k) / self.gamma

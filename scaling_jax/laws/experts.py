@@ -134,7 +134,7 @@ class Clark(LogLaw):
         level, slope = self._line(experts)
         return jnp.where(slope < 0, (jnp.log(loss) - level) / slope, jnp.nan)
 
-    def _line(self, experts: Number) -> tuple[jax.Array, jax.Array]:
+    def _line(self, experts: Number) -> tuple[Number, Number]:
         """Return level and slope of the natural log of the loss in that of N."""
         e = jnp.log(effective_experts(experts, self.start, self.most))
         return self.d * _LOG_10 + self.b * e, self.a + self.c * e / _LOG_10
@@ -235,7 +235,7 @@ class Leverage(LogLaw):
         active_experts: Number,
         granularity: Number,
         shared_experts: Number = 0.0,
-    ) -> jax.Array:
+    ) -> Number:
         """Return log EL from the log of the training FLOPs."""
         share = (active_experts + shared_experts) / (experts + shared_experts)
         fine = jnp.log(granularity) / math.log(2)

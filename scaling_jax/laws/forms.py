@@ -171,16 +171,16 @@ class Seen(LogLaw):
     _said_in: ClassVar[str] = "seen"
 
     @abc.abstractmethod
-    def seen(self, *args: Any, **axes: Any) -> jax.Array:
+    def seen(self, *args: Any, **axes: Any) -> Number:
         """seen(loss, **axes): the function of a loss of the base law."""
 
-    def unseen(self, *args: Any, **axes: Any) -> jax.Array | None:
+    def unseen(self, *args: Any, **axes: Any) -> Any:
         """unseen(value, **axes): the loss of the base law at a value; NaN where none has it."""
         return None
 
     def loss_at_log(self, log_params: Number, log_tokens: Number, **axes: Any) -> jax.Array:
         loss = self.base.loss_at_log(log_params, log_tokens, **read_by(self.base, axes))
-        return self.seen(loss, **taken_by(self.seen, axes))
+        return jnp.asarray(self.seen(loss, **taken_by(self.seen, axes)))
 
     def falls_until(self, params: Number, **axes: Any) -> Number:
         return self.base.falls_until(params, **read_by(self.base, axes))
@@ -219,11 +219,10 @@ class _SeenSum(PowerSum):
         return self.base.terms()
 
     def log_excess(self, loss: Number) -> jax.Array:
-        inner = self.through.unseen(loss, **self.axes)
-        return self.base.log_excess(jnp.asarray(inner))
+        return self.base.log_excess(self.through.unseen(loss, **self.axes))
 
     def loss_at(self, log_excess: Number) -> jax.Array:
-        return self.through.seen(self.base.loss_at(log_excess), **self.axes)
+        return jnp.asarray(self.through.seen(self.base.loss_at(log_excess), **self.axes))
 
 
 class Damage(LogLaw):
@@ -238,7 +237,7 @@ class Damage(LogLaw):
     _said_in: ClassVar[str] = "log_damage"
 
     @abc.abstractmethod
-    def log_damage(self, *args: Any, **axes: Any) -> jax.Array:
+    def log_damage(self, *args: Any, **axes: Any) -> Number:
         """log_damage(log_params, log_tokens, **axes): the log of what is added to the loss."""
 
     @abc.abstractmethod
@@ -247,7 +246,7 @@ class Damage(LogLaw):
 
     def loss_at_log(self, log_params: Number, log_tokens: Number, **axes: Any) -> jax.Array:
         loss = self.base.loss_at_log(log_params, log_tokens, **read_by(self.base, axes))
-        return loss + jnp.exp(self._log_damage(log_params, log_tokens, axes))
+        return loss + jnp.exp(self.damage_at(log_params, log_tokens, axes))
 
     def falls_until(self, params: Number, **axes: Any) -> Number:
         """Return D at which a further token harms as much as it helps.
@@ -260,13 +259,14 @@ class Damage(LogLaw):
         if power is None or not _is_sum(power):
             return turning_tokens(self, params, **axes)
         t, gamma = power.terms(), self.damage_exponent()
-        log_scale = self._log_damage(log_params, jnp.zeros_like(log_params), axes)
+        log_scale = self.damage_at(log_params, jnp.zeros_like(log_params), axes)
         help_, harm = jnp.log(t.beta) + t.log_b, jnp.log(gamma) + log_scale
         return jnp.exp((help_ - harm) / (t.beta + gamma))
 
-    def _log_damage(
+    def damage_at(
         self, log_params: Number, log_tokens: Number, axes: Mapping[str, Any]
-    ) -> jax.Array:
+    ) -> Number:
+        """Return `log_damage` at those of the axes that it reads."""
         return self.log_damage(log_params, log_tokens, **taken_by(self.log_damage, axes))
 
 

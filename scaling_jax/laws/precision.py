@@ -4,6 +4,8 @@ Every law of this subject belongs to one quantiser: its source says which.
 """
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -109,7 +111,7 @@ class Capybara(Damage):
         train_bits: Number,
         exponent_bits: Number | None = None,
         block_size: Number = 128.0,
-    ) -> jax.Array:
+    ) -> Number:
         exponent = (
             self.best_exponent_bits(train_bits) if exponent_bits is None else exponent_bits
         )
@@ -147,14 +149,16 @@ class PostTrainingQuantised(Damage):
 
     def log_damage(
         self, log_params: Number, log_tokens: Number, *, serve_bits: Number
-    ) -> jax.Array:
+    ) -> Number:
         grown = self.gamma_D * log_tokens - self.gamma_N * log_params
         return jnp.log(self.C_T) + grown - serve_bits / self.gamma_P
 
-    def _log_damage(self, log_params: Number, log_tokens: Number, axes: dict) -> jax.Array:
+    def damage_at(
+        self, log_params: Number, log_tokens: Number, axes: Mapping[str, Any]
+    ) -> Number:
         if isinstance(self.base, Worth):
             log_params = log_params + self.base.worth_at(axes)
-        return super()._log_damage(log_params, log_tokens, axes)
+        return super().damage_at(log_params, log_tokens, axes)
 
     def damage_exponent(self) -> Number:
         return self.gamma_D
@@ -176,7 +180,7 @@ class QuantisationAware(Damage):
 
     def log_damage(
         self, log_params: Number, log_tokens: Number, *, group_size: Number
-    ) -> jax.Array:
+    ) -> Number:
         group = self.gamma_G * jnp.log(jnp.log(group_size) / math.log(2))
         grown = self.gamma_D * log_tokens - self.gamma_N * log_params
         return jnp.log(self.k) + grown + group

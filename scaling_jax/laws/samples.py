@@ -22,10 +22,10 @@ class Samples(Seen):
     G: Positive
     gamma: Exponent
 
-    def seen(self, loss: Number, *, samples: Number) -> jax.Array:
+    def seen(self, loss: Number, *, samples: Number) -> Number:
         return loss + self._term(samples)
 
-    def unseen(self, value: Number, *, samples: Number) -> jax.Array:
+    def unseen(self, value: Number, *, samples: Number) -> Number:
         return value - self._term(samples)
 
     def _term(self, samples: Number) -> jax.Array:
@@ -90,7 +90,7 @@ class PassAtK(Seen):
     theta3: Real
     theta4: Real
 
-    def seen(self, loss: Number, *, samples: Number) -> jax.Array:
+    def seen(self, loss: Number, *, samples: Number) -> Number:
         mean = self.theta2 * jax.nn.sigmoid(-self.theta1 * (loss - self.theta0))
         log_nu = jnp.clip(
             self.theta3 + self.theta4 * loss, -_LOG_CONCENTRATION, _LOG_CONCENTRATION

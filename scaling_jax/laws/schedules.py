@@ -137,10 +137,10 @@ class MultiPower(Record):
             gained = -jnp.expm1(-self.beta * jnp.log1p(scale * since))
             annealed = jnp.sum(jnp.where(index <= step, changes * gained, 0.0))
             power = jnp.exp(jnp.log(self.A) - self.alpha * jnp.log(total))
-            return self.L0 + power + self.B * annealed
+            return jnp.asarray(self.L0 + power + self.B * annealed)
 
-        steps = jnp.asarray(rates.size if steps is None else steps)
-        return jax.lax.map(after, steps.ravel()).reshape(steps.shape)
+        at = jnp.asarray(rates.size if steps is None else steps)
+        return jax.lax.map(after, at.ravel()).reshape(at.shape)
 
 
 def _luo(name: str, *coefficients: float) -> Sourced:

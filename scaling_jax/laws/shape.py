@@ -1,6 +1,5 @@
 """Shape: what width and depth do to the loss at one size."""
 
-import jax
 import jax.numpy as jnp
 
 from scaling_jax._pytree import Exponent, Floor, Number, Positive
@@ -21,13 +20,13 @@ class Shaped(Seen):
     epsilon: Positive
     gamma: Exponent
 
-    def seen(self, loss: Number, *, width: Number, depth: Number) -> jax.Array:
+    def seen(self, loss: Number, *, width: Number, depth: Number) -> Number:
         return loss * self._factor(width, depth)
 
-    def unseen(self, value: Number, *, width: Number, depth: Number) -> jax.Array:
+    def unseen(self, value: Number, *, width: Number, depth: Number) -> Number:
         return value / self._factor(width, depth)
 
-    def _factor(self, width: Number, depth: Number) -> jax.Array:
+    def _factor(self, width: Number, depth: Number) -> Number:
         log_ratio = jnp.log(width) - jnp.log(depth)
         return 1 + self.epsilon * jnp.exp(self.gamma * log_ratio)
 
