@@ -23,7 +23,7 @@ class TaskError(Seen):
         >>> from scaling_jax.laws import HOFFMANN_2022
         >>> law = TaskError(base=HOFFMANN_2022, a=0.75, k=3.0, L0=2.2, b=1.0)
         >>> print(f"{law(7e9, 2e12):.3f}, {law.tokens_for(0.25, params=7e9):.3g} tokens")
-        0.246, 1.48e+12 tokens
+        0.279, 1.35e+13 tokens
     """
 
     a: Fraction

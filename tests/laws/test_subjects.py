@@ -13,6 +13,7 @@ import scaling_jax as sj
 from scaling_jax import laws
 from scaling_jax._axes import law_axes
 from scaling_jax._pytree import fields_with_domain
+from scaling_jax.costs import DistilledFlops
 from scaling_jax.laws.downstream import TaskError, TopOneError
 from scaling_jax.laws.experts import Leverage
 from scaling_jax.laws.overfitted import Overfitted
@@ -411,3 +412,20 @@ def test_a_target_of_accuracy_is_planned_for_as_a_loss_is():
     by_loss = sj.plan(HOFFMANN, sj.Flops(), sj.Demand(output_tokens=1e12), loss=loss)
     assert exact.params == approx(by_loss.params, 1e-9)
     assert law(exact.params, exact.tokens) == approx(0.2, 1e-9)
+
+
+@needs_x64
+def test_a_better_teacher_is_worth_its_price_only_up_to_a_point():
+    law, demand = ALL["busbridge2025-distilled"], sj.Demand(output_tokens=1e12)
+    student, tokens = 1e9, 1e11
+    cost = DistilledFlops(teacher_params=7e9, teacher_tokens=2e11)
+    bill = cost(student, tokens, demand)
+    assert bill.train == approx(6 * 1e20 + 2 * 7e20 + 6 * 7e9 * 2e11, 1e-12)
+    assert bill.serve == approx(2e21, 1e-12)
+    exists = dataclasses.replace(cost, teacher_tokens=0.0, stored=1 - 1e-9)
+    assert exists(student, tokens, demand).train == approx(6e20, 1e-6)
+    # A student of an existing teacher beats the same model trained alone, of a poor one not.
+    alone = law.base(student, tokens)
+    assert (
+        law(student, tokens, teacher_loss=2.0) < alone < law(student, tokens, teacher_loss=2.6)
+    )
