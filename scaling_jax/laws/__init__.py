@@ -21,6 +21,7 @@ from scaling_jax.laws import rules as rules
 from scaling_jax.laws import samples as samples
 from scaling_jax.laws import schedules as schedules
 from scaling_jax.laws import shape as shape
+from scaling_jax.laws import sparsity as sparsity
 from scaling_jax.laws import streams as streams
 from scaling_jax.laws import vocabulary as vocabulary
 from scaling_jax.laws.families import (

@@ -1,9 +1,11 @@
 """Distillation: a student that learns from the outputs of a teacher."""
 
+from typing import Annotated
+
 import jax
 import jax.numpy as jnp
 
-from scaling_jax._pytree import Exponent, Number, Positive
+from scaling_jax._pytree import POSITIVE, Exponent, Number, Positive
 from scaling_jax.laws.families import Coupled, Law
 from scaling_jax.laws.forms import LogLaw, read_by
 from scaling_jax.laws.sourced import Sourced, Valid
@@ -30,10 +32,10 @@ class Distilled(LogLaw):
     B: Positive
     beta: Exponent
     k: Exponent
-    c0: Positive
-    c1: Positive
-    f1: Positive
-    d1: Positive
+    c0: Annotated[Number, POSITIVE.between(0.5, 5.0)]
+    c1: Annotated[Number, POSITIVE.between(1.0, 1000.0)]
+    f1: Annotated[Number, POSITIVE.between(0.02, 1.0)]
+    d1: Annotated[Number, POSITIVE.between(0.7, 2.0)]
 
     def loss_at_log(
         self, log_params: Number, log_tokens: Number, *, teacher_loss: Number, **axes: Number

@@ -3,12 +3,17 @@
 Each is planned for as a loss is: `loss=0.2` asks for an accuracy of 80 %.
 """
 
+from typing import Annotated
+
 import jax
 import jax.numpy as jnp
 from jax.scipy.special import logit
 
-from scaling_jax._pytree import Fraction, Number, Positive
+from scaling_jax._pytree import POSITIVE, Fraction, Number
 from scaling_jax.laws.forms import Seen
+
+_Steep = Annotated[Number, POSITIVE.between(0.3, 10.0)]
+_Share = Annotated[Number, POSITIVE.between(0.1, 1.0)]
 
 
 class TaskError(Seen):
@@ -27,8 +32,8 @@ class TaskError(Seen):
     """
 
     a: Fraction
-    k: Positive
-    L0: Positive
+    k: _Steep
+    L0: Annotated[Number, POSITIVE.between(0.5, 5.0)]
     b: Fraction
 
     def seen(self, loss: Number) -> Number:
@@ -44,9 +49,9 @@ class TopOneError(Seen):
     Source: Gadre et al. 2024 (arXiv 2403.08540). Status: form confirmed; fit it to your tasks.
     """
 
-    epsilon: Positive
-    k: Positive
-    gamma: Positive
+    epsilon: _Share
+    k: _Steep
+    gamma: _Steep
 
     def seen(self, loss: Number) -> Number:
         return self.epsilon - self.k * jnp.exp(-self.gamma * loss)

@@ -4,17 +4,23 @@ What N counts differs from law to law: each says it first.
 """
 
 import math
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import jax
 import jax.numpy as jnp
 
-from scaling_jax._pytree import Exponent, Floor, Number, Positive, Real
+from scaling_jax._pytree import POSITIVE, REAL, Exponent, Floor, Number, Positive, Real
 from scaling_jax.laws.families import TRAIN_FLOPS_PER_PARAM_TOKEN, Chinchilla, Law, PowerSum
 from scaling_jax.laws.forms import LogLaw, PowerSumAt, read_by, taken_by
 from scaling_jax.laws.sourced import Sourced, Valid
 
 _LOG_10 = math.log(10.0)
+
+_Fall = Annotated[Number, REAL.between(-0.4, 0.0)]
+_Drift = Annotated[Number, REAL.between(-0.05, 0.05)]
+_Slope = Annotated[Number, REAL.between(-1.0, 1.0)]
+_Start = Annotated[Number, POSITIVE.between(1.0, 10.0)]
+_Most = Annotated[Number, POSITIVE.between(50.0, 1000.0)]
 
 
 def effective_experts(experts: Number, start: Number, most: Number) -> jax.Array:
@@ -46,15 +52,15 @@ class Ludziejewski(PowerSumAt):
     """
 
     a: Positive
-    alpha: Real
-    delta: Real
-    gamma: Real
+    alpha: _Fall
+    delta: _Slope
+    gamma: _Drift
     b: Positive
-    beta: Real
-    omega: Real
-    zeta: Real
-    start: Positive
-    most: Positive
+    beta: _Fall
+    omega: _Slope
+    zeta: _Drift
+    start: _Start
+    most: _Most
     c: Floor
 
     def as_power_sum(self, *, experts: Number) -> PowerSum:
@@ -115,12 +121,12 @@ class Clark(LogLaw):
     Status: second-hand, and held to the public runs (mean error .7 to 1.6 %).
     """
 
-    a: Real
-    b: Real
-    c: Real
-    d: Real
-    start: Positive
-    most: Positive
+    a: _Fall
+    b: _Fall
+    c: _Drift
+    d: Annotated[Number, REAL.between(0.5, 2.0)]
+    start: _Start
+    most: _Most
 
     def loss_at_log(
         self, log_params: Number, log_tokens: Number, *, experts: Number
@@ -154,7 +160,7 @@ class Abnar(LogLaw):
     b: Positive
     beta: Exponent
     c: Positive
-    lambda_: Real
+    lambda_: _Slope
     d: Positive
     delta: Exponent
     gamma: Exponent
@@ -207,25 +213,9 @@ class Leverage(LogLaw):
 
     _said_in: ClassVar[str] = "log_leverage"
 
-    def leverage(
-        self,
-        train_flops: Number,
-        *,
-        experts: Number,
-        active_experts: Number,
-        granularity: Number,
-        shared_experts: Number = 0.0,
-    ) -> jax.Array:
+    def leverage(self, train_flops: Number, **axes: Number) -> jax.Array:
         """Return EL, the FLOPs of a dense model over those of one of experts as good."""
-        return jnp.exp(
-            self.log_leverage(
-                jnp.log(train_flops),
-                experts=experts,
-                active_experts=active_experts,
-                granularity=granularity,
-                shared_experts=shared_experts,
-            )
-        )
+        return jnp.exp(self.log_leverage(jnp.log(train_flops), **axes))
 
     def log_leverage(
         self,

@@ -32,7 +32,6 @@ from scaling_jax.laws.mixtures import Mixture
 from scaling_jax.laws.overfitted import Overfitted
 from scaling_jax.laws.precision import (
     Capybara,
-    Frantar,
     Kumar,
     PostTrainingQuantised,
     QuantisationAware,
@@ -44,6 +43,7 @@ from scaling_jax.laws.samples import PassAtK, Samples
 from scaling_jax.laws.schedules import KaplanSteps, Schaipp
 from scaling_jax.laws.shape import Gemstones, Shaped
 from scaling_jax.laws.sourced import Sourced, Valid
+from scaling_jax.laws.sparsity import Frantar
 from scaling_jax.laws.streams import ParallelStreams, SizeOnly
 from scaling_jax.laws.vocabulary import Tao
 
@@ -53,9 +53,9 @@ FAMILIES: dict[str, type[Law]] = {
     for each in (
         *(Chinchilla, Coupled, Kaplan, Mixture, Tied),
         *(Repeated, Overfitted),
-        *(Kumar, Quest, Capybara, PostTrainingQuantised, QuantisationAware, Frantar),
+        *(Kumar, Quest, Capybara, PostTrainingQuantised, QuantisationAware),
         *(Ludziejewski, Krajewski, Clark, Abnar, Leverage),
-        *(ParallelStreams, SizeOnly, Distilled, Shaped, Gemstones, Tao),
+        *(Frantar, ParallelStreams, SizeOnly, Distilled, Shaped, Gemstones, Tao),
         *(Samples, PassAtK, KaplanSteps, Schaipp, TaskError, TopOneError),
     )
 }

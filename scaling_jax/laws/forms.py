@@ -33,7 +33,8 @@ class LogLaw(Law):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        cls.loss = _with_the_axes_of(getattr(cls, cls._said_in), nested=_is_nested(cls))
+        if "loss" not in vars(cls):
+            cls.loss = _with_the_axes_of(getattr(cls, cls._said_in), nested=_is_nested(cls))
 
     def loss(self, *args: Any, **axes: Any) -> jax.Array:
         """loss(params, tokens, **axes): the loss of N parameters trained on D tokens."""

@@ -1,9 +1,11 @@
 """Repeated data that harm: a penalty for a model too large for what it sees again."""
 
+from typing import Annotated
+
 import jax
 import jax.numpy as jnp
 
-from scaling_jax._pytree import Exponent, Number, Positive
+from scaling_jax._pytree import POSITIVE, Exponent, Number
 from scaling_jax.laws.families import Law
 from scaling_jax.laws.forms import LogLaw, read_by, turning_tokens
 
@@ -19,7 +21,7 @@ class Overfitted(LogLaw):
     """
 
     base: Law
-    P: Positive
+    P: Annotated[Number, POSITIVE.between(1e-6, 1.0)]
     delta: Exponent
     kappa: Exponent
 

@@ -1,19 +1,31 @@
-"""Few bits: in training, after training, and in between; and few weights.
+"""Few bits: in training, after training, and in between.
 
 Every law of this subject belongs to one quantiser: its source says which.
 """
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
 
-from scaling_jax._pytree import Exponent, Floor, Fraction, Number, Positive, Real
+from scaling_jax._pytree import (
+    EXPONENT,
+    POSITIVE,
+    Exponent,
+    Fraction,
+    Number,
+    Positive,
+    Real,
+)
 from scaling_jax.laws.families import Chinchilla, PowerSum, Tied
-from scaling_jax.laws.forms import Damage, PowerSumAt, Worth
+from scaling_jax.laws.forms import Damage, Worth
 from scaling_jax.laws.sourced import Sourced, Valid
+
+_Decay = Annotated[Number, POSITIVE.between(0.2, 5.0)]
+_Steep = Annotated[Number, EXPONENT.between(0.5, 5.0)]
+_Level = Annotated[Number, POSITIVE.between(1e-3, 1.0)]
 
 
 class Kumar(Worth):
@@ -34,11 +46,11 @@ class Kumar(Worth):
         3.2271
     """
 
-    gamma_w: Positive = 2.6745
+    gamma_w: _Decay = 2.6745
     n_w: Real = 0.3037
-    gamma_a: Positive = 2.2102
+    gamma_a: _Decay = 2.2102
     n_a: Real = 1.4072
-    gamma_kv: Positive = 0.9578
+    gamma_kv: _Decay = 0.9578
     n_kv: Real = 2.4185
 
     def log_worth(
@@ -95,9 +107,9 @@ class Capybara(Damage):
     """
 
     base: PowerSum
-    gamma: Positive
-    delta: Exponent
-    nu: Exponent
+    gamma: Annotated[Number, POSITIVE.between(10.0, 1e6)]
+    delta: _Steep
+    nu: _Steep
 
     def best_exponent_bits(self, train_bits: Number) -> jax.Array:
         """Return the whole X that is best for 1 + X + M bits: E2M1, E3M2, E4M3, E8M7."""
@@ -142,10 +154,10 @@ class PostTrainingQuantised(Damage):
         0.128
     """
 
-    C_T: Positive = 0.0598
+    C_T: _Level = 0.0598
     gamma_D: Exponent = 0.5068
     gamma_N: Exponent = 0.3439
-    gamma_P: Positive = 0.5907
+    gamma_P: _Decay = 0.5907
 
     def log_damage(
         self, log_params: Number, log_tokens: Number, *, serve_bits: Number
@@ -173,7 +185,7 @@ class QuantisationAware(Damage):
     973M), D 10B-200B. Status: confirmed.
     """
 
-    k: Positive
+    k: _Level
     gamma_N: Exponent
     gamma_D: Exponent
     gamma_G: Exponent
@@ -187,32 +199,6 @@ class QuantisationAware(Damage):
 
     def damage_exponent(self) -> Number:
         return self.gamma_D
-
-
-class Frantar(PowerSumAt):
-    """L = (a_S (1 - S)^b_S + c_S) / N^b_N + (a_D / D)^b_D + c, a share S of weights zero.
-
-    N counts the weights that are not zero; axis `sparsity`, S in [0, 1).
-    Source: Frantar et al. 2023 (arXiv 2309.08520); the T5/C4 set, L in nats/token.
-    Status: second-hand, two transcriptions agree.
-    """
-
-    a_S: Positive
-    b_S: Exponent
-    c_S: Positive
-    b_N: Exponent
-    a_D: Positive
-    b_D: Exponent
-    c: Floor
-
-    def as_power_sum(self, *, sparsity: Number) -> PowerSum:
-        return Chinchilla(
-            E=self.c,
-            A=self.a_S * jnp.exp(self.b_S * jnp.log1p(-sparsity)) + self.c_S,
-            alpha=self.b_N,
-            B=jnp.exp(self.b_D * jnp.log(self.a_D)),
-            beta=self.b_D,
-        )
 
 
 _KUMAR_BASE = Chinchilla(E=2.7648, A=4.299e3, alpha=0.4965, B=1.806e4, beta=0.4965)
@@ -288,10 +274,4 @@ PUBLISHED: dict[str, Sourced] = {
     "chen2025-w4a4": _chen("W4A4", 0.1582, 0.2186, 0.0745, 0.7779),
     "chen2025-w4a16": _chen("W4A16", 0.2522, 0.3589, 0.1610, 0.3533),
     "chen2025-w16a4": _chen("W16A4", 0.1004, 0.1816, 0.0331, 0.9812),
-    "frantar2023": Sourced(
-        law=Frantar(a_S=16.8, b_S=0.722, c_S=45.0, b_N=0.245, a_D=6.90e8, b_D=0.203, c=0.651),
-        subject="precision",
-        source="Frantar et al. 2023 (arXiv 2309.08520), T5 on C4",
-        caveat="Second-hand. Reads the axis sparsity; N counts the weights that are not zero.",
-    ),
 }

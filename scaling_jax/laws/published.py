@@ -11,6 +11,7 @@ from scaling_jax.laws import (
     precision,
     schedules,
     shape,
+    sparsity,
     streams,
     vocabulary,
 )
@@ -145,6 +146,7 @@ PUBLISHED: dict[str, Sourced] = {
     **_OF_SIZE_AND_DATA,
     **distillation.PUBLISHED,
     **precision.PUBLISHED,
+    **sparsity.PUBLISHED,
     **experts.PUBLISHED,
     **streams.PUBLISHED,
     **shape.PUBLISHED,

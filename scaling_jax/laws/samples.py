@@ -1,10 +1,12 @@
 """Samples: many answers of one model at test time."""
 
+from typing import Annotated
+
 import jax
 import jax.numpy as jnp
 from jax.scipy.special import gammaln
 
-from scaling_jax._pytree import Exponent, Fraction, Number, Positive, Real
+from scaling_jax._pytree import POSITIVE, REAL, Exponent, Fraction, Number, Real
 from scaling_jax.laws.forms import Seen
 
 # Beyond e^±20 the answers to a question are all alike, or none is like another.
@@ -19,7 +21,7 @@ class Samples(Seen):
     Source: T^2, Roberts et al. 2026 (arXiv 2604.01411). Status: form confirmed.
     """
 
-    G: Positive
+    G: Annotated[Number, POSITIVE.between(0.01, 3.0)]
     gamma: Exponent
 
     def seen(self, loss: Number, *, samples: Number) -> Number:
@@ -84,8 +86,8 @@ class PassAtK(Seen):
     Source: T^2, Roberts et al. 2026 (arXiv 2604.01411). Status: form confirmed.
     """
 
-    theta0: Real
-    theta1: Positive
+    theta0: Annotated[Number, REAL.between(1.0, 5.0)]
+    theta1: Annotated[Number, POSITIVE.between(0.3, 10.0)]
     theta2: Fraction
     theta3: Real
     theta4: Real

@@ -1,10 +1,12 @@
 """Schedules: steps, batches and learning rates."""
 
+from typing import Annotated
+
 import jax
 import jax.numpy as jnp
 
 from scaling_jax._numerics import as_floats
-from scaling_jax._pytree import Exponent, Floor, Number, Positive, Record
+from scaling_jax._pytree import POSITIVE, Exponent, Floor, Number, Positive, Record
 from scaling_jax.laws.families import Chinchilla, PowerSum
 from scaling_jax.laws.forms import PowerSumAt
 from scaling_jax.laws.sourced import Sourced, Valid
@@ -19,9 +21,9 @@ class KaplanSteps(PowerSumAt):
     Source: Kaplan et al. 2020 (arXiv 2001.08361), equation 1.6. Status: second-hand.
     """
 
-    N_c: Positive
+    N_c: Annotated[Number, POSITIVE.between(1e6, 1e16)]
     alpha_N: Exponent
-    S_c: Positive
+    S_c: Annotated[Number, POSITIVE.between(10.0, 1e6)]
     alpha_S: Exponent
 
     def as_power_sum(self, *, batch_tokens: Number) -> PowerSum:

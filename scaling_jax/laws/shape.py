@@ -1,8 +1,10 @@
 """Shape: what width and depth do to the loss at one size."""
 
+from typing import Annotated
+
 import jax.numpy as jnp
 
-from scaling_jax._pytree import Exponent, Floor, Number, Positive
+from scaling_jax._pytree import POSITIVE, Exponent, Floor, Number, Positive
 from scaling_jax.laws.families import Chinchilla, PowerSum, Tied
 from scaling_jax.laws.forms import PowerSumAt, Seen
 from scaling_jax.laws.sourced import Sourced, Valid
@@ -17,7 +19,7 @@ class Shaped(Seen):
     law. Status: form confirmed.
     """
 
-    epsilon: Positive
+    epsilon: Annotated[Number, POSITIVE.between(1e-5, 0.1)]
     gamma: Exponent
 
     def seen(self, loss: Number, *, width: Number, depth: Number) -> Number:

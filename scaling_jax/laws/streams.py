@@ -1,9 +1,11 @@
 """Parallel streams: one model read P times side by side, its answers put together."""
 
+from typing import Annotated
+
 import jax
 import jax.numpy as jnp
 
-from scaling_jax._pytree import Exponent, Floor, Number, Positive
+from scaling_jax._pytree import POSITIVE, Exponent, Floor, Number
 from scaling_jax.laws.forms import LogLaw, Worth
 from scaling_jax.laws.sourced import Sourced, Valid
 
@@ -12,7 +14,7 @@ class SizeOnly(LogLaw):
     """L(N) = E + (N_c / N)^alpha, where all models saw the same tokens: D is not read."""
 
     E: Floor
-    N_c: Positive
+    N_c: Annotated[Number, POSITIVE.between(1e3, 1e12)]
     alpha: Exponent
 
     def loss_at_log(self, log_params: Number, log_tokens: Number) -> jax.Array:
@@ -37,7 +39,7 @@ class ParallelStreams(Worth):
         1.7785
     """
 
-    k: Positive
+    k: Annotated[Number, POSITIVE.between(0.05, 1.0)]
 
     def log_worth(self, *, parallel_streams: Number) -> jax.Array:
         return jnp.log1p(self.k * jnp.log(parallel_streams))
