@@ -4,7 +4,6 @@ from typing import Annotated
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.special import gammaln
 
 from scaling_jax._pytree import POSITIVE, REAL, Exponent, Fraction, Number, Real
 from scaling_jax.laws.forms import Seen
@@ -49,27 +48,25 @@ def pass_at_k(mean: Number, concentration: Number, samples: Number) -> jax.Array
 
 def _log_failure(mean: Number, concentration: Number, samples: Number) -> jax.Array:
     right, wrong = mean * concentration, (1 - mean) * concentration
-    wrong = jnp.maximum(wrong, 1e-30)  # where gamma has its pole
+    wrong = jnp.maximum(wrong, 1e-20)  # where gamma has its pole
     return _log_gamma_ratio(wrong + samples, right) - _log_gamma_ratio(wrong, right)
 
 
 def _log_gamma_ratio(x: Number, a: Number) -> jax.Array:
-    """Return log(Gamma(x) / Gamma(x + a)), by Stirling's series where x > 10: the difference
-    of two large logarithms would have no digits left in float32.
+    """Return log(Gamma(x) / Gamma(x + a)): eight steps up, then Stirling's series.
+
+    The difference of two log-gammas has no digits left in float32 where x is large, and their
+    derivatives take minutes to compile.
     """
-    large = jnp.maximum(x, 10.0)
-    end = large + a
-    stirling = (
-        _beyond_stirling(large) - _beyond_stirling(end) - (large - 0.5) * jnp.log1p(a / large)
-    )
-    small = jnp.minimum(x, 10.0)
-    return jnp.where(
-        x > 10, stirling - a * (jnp.log(end) - 1), gammaln(small) - gammaln(small + a)
-    )
+    steps = [jnp.log1p(a / (x + step)) for step in range(8)]
+    low, high = x + 8, x + 8 + a
+    series = _beyond_stirling(low) - _beyond_stirling(high)
+    ratio = series - (low - 0.5) * jnp.log1p(a / low) - a * (jnp.log(high) - 1)
+    return sum(steps, start=ratio)
 
 
 def _beyond_stirling(x: Number) -> jax.Array:
-    """Return log Gamma(x) less (x - 1/2) log(x) - x + log(2 pi) / 2, for x from 10 on."""
+    """Return log Gamma(x) less (x - 1/2) log(x) - x + log(2 pi) / 2, for x from 8 on."""
     y = 1 / (x * x)
     terms = 1 / 12 - y * (1 / 360 - y * (1 / 1260 - y * (1 / 1680 - y / 1188)))
     return jnp.asarray(terms / x)
