@@ -15,6 +15,7 @@ are keyword parameters. Your own takes five lines:
 from scaling_jax.costs.demand import INPUT_TOKENS_PER_REQUEST as INPUT_TOKENS_PER_REQUEST
 from scaling_jax.costs.demand import OUTPUT_TOKENS_PER_REQUEST as OUTPUT_TOKENS_PER_REQUEST
 from scaling_jax.costs.demand import Demand as Demand
+from scaling_jax.costs.distilled import DistilledFlops as DistilledFlops
 from scaling_jax.costs.dollars import Dollars as Dollars
 from scaling_jax.costs.dollars import Fleet as Fleet
 from scaling_jax.costs.dollars import ServeFleet as ServeFleet

@@ -24,41 +24,10 @@ import numpy as np
 from scaling_jax._files import write_whole
 from scaling_jax._json import strict
 from scaling_jax._pytree import coefficients, fields_with_domain
-from scaling_jax.laws.families import Chinchilla, Coupled, Kaplan, Law, Tied
-from scaling_jax.laws.mixtures import Mixture
+from scaling_jax.laws.families import Law
 from scaling_jax.laws.published import PUBLISHED
-from scaling_jax.laws.repeated import Repeated
+from scaling_jax.laws.registry import FAMILIES, known
 from scaling_jax.laws.sourced import Sourced, Valid
-from scaling_jax.laws.wider import (
-    BoundedRational,
-    ComputeRatio,
-    CoupledRatio,
-    DriftingRatio,
-    Farseer,
-    SaturatingData,
-    ScaledRatio,
-)
-
-# The one registry of families, by the names that files and the command use.
-FAMILIES: dict[str, type[Law]] = {
-    each.__name__.lower(): each
-    for each in (
-        *(Chinchilla, Coupled, Kaplan, Mixture, Repeated, Tied),
-        *(BoundedRational, ComputeRatio, CoupledRatio, DriftingRatio),
-        *(Farseer, SaturatingData, ScaledRatio),
-    )
-}
-
-
-def family(name: str) -> type[Law]:
-    """Return a family of laws by its name in lower case.
-
-    Raises:
-        ValueError: no such family; the sentence names those there are.
-    """
-    if name not in FAMILIES:
-        raise ValueError(f"no family of laws is called {name!r}; known are {_known()}")
-    return FAMILIES[name]
 
 
 def save(law: Law | Sourced, path: str | os.PathLike[str]) -> None:
@@ -79,7 +48,12 @@ def save(law: Law | Sourced, path: str | os.PathLike[str]) -> None:
     if each.resampled is not None:
         stacks = coefficients(each.resampled).items()
         content["resampled"] = {name: np.asarray(stack).tolist() for name, stack in stacks}
-    known = {"source": each.source, "caveat": each.caveat, "warnings": list(each.warnings)}
+    known = {
+        "subject": each.subject,
+        "source": each.source,
+        "caveat": each.caveat,
+        "warnings": list(each.warnings),
+    }
     known["valid"] = {name: x for name, x in each.valid._asdict().items() if x}
     content |= {name: value for name, value in known.items() if value}
     write_whole(Path(path), json.dumps(strict(content), indent=2) + "\n")
@@ -90,7 +64,7 @@ def _structure(law: Any) -> Any:
     name = next((name for name, kind in FAMILIES.items() if type(law) is kind), None)
     if name is None:
         raise ValueError(
-            f"{type(law).__name__} is not a family of this library; known are {_known()}"
+            f"{type(law).__name__} is not a family of this library; known are {known()}"
         )
     parts = {}
     for field, value in vars(law).items():
@@ -132,6 +106,7 @@ def load_sourced(name_or_path: str | os.PathLike[str]) -> Sourced:
         return Sourced(
             law=jax.tree.map(float, law),
             resampled=resampled,
+            subject=str(content.get("subject", "")),
             source=str(content.get("source", "")),
             caveat=str(content.get("caveat", "")),
             warnings=tuple(map(str, content.get("warnings", ()))),
@@ -184,7 +159,7 @@ def _assemble(structure: Any, left: dict[str, Any], path: str, dimensions: int) 
     single = isinstance(structure, dict) and len(structure) == 1
     name, parts = next(iter(structure.items())) if single else (structure, {})
     if not isinstance(name, str) or name not in FAMILIES or not isinstance(parts, dict):
-        raise _OddError(f"its law is {str(structure)[:60]!r}; known are {_known()}")
+        raise _OddError(f"its law is {str(structure)[:60]!r}; known are {known()}")
     kind = FAMILIES[name]
     fields = {}
     for field in dataclasses.fields(kind):
@@ -242,7 +217,3 @@ def _nearest(name: str) -> str:
     if close:
         return f"; the nearest published law is {close[0]}"
     return f"; the published laws are {', '.join(PUBLISHED)}"
-
-
-def _known() -> str:
-    return ", ".join(FAMILIES)

@@ -87,6 +87,7 @@ class Sourced:
 
     Attributes:
         law: the law.
+        subject: what the law is about, such as `precision`: the catalogue is grouped by it.
         source: where its coefficients were printed, or which runs they were fitted to.
         caveat: what to beware of in the source.
         valid: the ranges of the runs behind it.
@@ -95,6 +96,7 @@ class Sourced:
     """
 
     law: Any
+    subject: str = ""
     source: str = ""
     caveat: str = ""
     valid: Valid = _NOWHERE_STATED

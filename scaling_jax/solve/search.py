@@ -101,7 +101,10 @@ def lowest_between(
         return left, right, side, (x, value, rest)
 
     zero = 0 * cell.middle
-    first = _End(cell.left, zero, zero - 1, zero - 1), _End(cell.right, zero, zero + 1, zero + 1)
+    first = (
+        _End(cell.left, zero, zero - 1, zero - 1),
+        _End(cell.right, zero, zero + 1, zero + 1),
+    )
     shapes = jax.eval_shape(lambda x: (x, *function(x)[::2]), cell.middle)
     seen = jax.tree.map(lambda like: zero.astype(like.dtype), shapes)
     *_, last = jax.lax.fori_loop(0, steps, body, (*first, zero, seen))
