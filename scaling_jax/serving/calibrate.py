@@ -1,7 +1,8 @@
 """Efficiencies fitted to measurements: shared by all chips, and each chip's departure."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+import functools
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -10,7 +11,7 @@ import numpy as np
 
 from scaling_jax.serving.efficiency import Efficiency
 from scaling_jax.serving.measured import Measurements
-from scaling_jax.serving.predict import blocks, predicted
+from scaling_jax.serving.predict import Block, blocks, predicted
 
 # How far, in logarithms, a number may be from where it starts, and a chip's from that of all
 # chips: one standard deviation of a normal prior. Absent: held. The bandwidth of weights is
@@ -30,7 +31,7 @@ PRIOR = {
     "reduce_seconds": 0.7,
     "rank_seconds": 1.0,
     "link": 0.5,
-    "cache_fill": 0.1,
+    "cache_fill": 0.03,
     "reserved": 0.2,
     "max_batch": 0.5,
 }
@@ -49,6 +50,7 @@ CHIP_PRIOR = {
 NOISE = 0.12
 _MAX_STEPS = 40
 _TOLERANCE = 1e-6
+_MOST_DAMPING = 1e8
 
 
 class Calibration(NamedTuple):
@@ -116,22 +118,54 @@ def calibrate(
         raise ValueError("no row is understood: see METRICS for the metrics that are")
     start = Efficiency() if start is None else start
     problem = _Problem.of(measured, start, prior, chip_prior)
-    x, steps = _gauss_newton(problem.residuals, problem.unknowns)
-    return problem.answer(x, steps, len(measured.items))
+    return _fit(problem, np.ones(len(measured.items)))
+
+
+def held_out(
+    measured: Measurements,
+    *,
+    parts: int = 3,
+    seed: int = 0,
+    start: Efficiency | None = None,
+    prior: Mapping[str, float] = PRIOR,
+    chip_prior: Mapping[str, float] = CHIP_PRIOR,
+) -> np.ndarray:
+    """Return log(predicted / measured) of each row, by a fit to the other models' rows.
+
+    The models are dealt into `parts`, and each part is predicted from the rest. NaN where
+    nothing is predicted.
+    """
+    problem = _Problem.of(measured, start or Efficiency(), prior, chip_prior)
+    names = measured.column("model")
+    models = sorted(set(names[measured.usable]))
+    np.random.default_rng(seed).shuffle(models)
+    error = np.full(len(names), np.nan)
+    for part in range(parts):
+        left_out = np.isin(names, models[part::parts])
+        error[left_out] = _fit(problem, 1.0 - left_out).error[left_out]
+    return error
 
 
 class _Problem(NamedTuple):
-    """Unknowns in units of their priors: departures of all chips, then of each."""
+    """Unknowns in units of their priors: departures of all chips, then of each.
+
+    Attributes:
+        start: the centre of the priors.
+        names, scale: what is fitted, and its standard deviations.
+        chips: that were measured; `departs` are the names of what may differ by chip.
+        blocks: rows by structure; `chip_of[row]` and `target[row]` are in their order.
+        design: [unknowns, names, chips]: what a unit of an unknown adds to a logarithm.
+    """
 
     start: Efficiency
     names: tuple[str, ...]
     scale: np.ndarray
     chips: tuple[str, ...]
-    chip_names: tuple[str, ...]
-    chip_scale: np.ndarray
-    blocks: list[Any]
-    chip_of: list[np.ndarray]
-    target: list[np.ndarray]
+    blocks: list[Block]
+    index: np.ndarray
+    chip_of: np.ndarray
+    target: np.ndarray
+    design: np.ndarray
 
     @classmethod
     def of(
@@ -141,72 +175,93 @@ class _Problem(NamedTuple):
         prior: Mapping[str, float],
         chip_prior: Mapping[str, float],
     ) -> "_Problem":
+        """Return the problem of a table."""
         names = tuple(name for name in prior if float(getattr(start, name)) > 0)
-        chip_names = tuple(name for name in chip_prior if name in names)
         found = blocks(measured)
-        items = measured.items
-        used = sorted({item.chip for item in items if item is not None})
+        index = np.concatenate([block.index for block in found])
+        items = [item for i in index if (item := measured.items[i]) is not None]
+        chips = tuple(sorted({item.chip for item in items}))
+        design = [
+            np.outer(np.arange(len(names)) == i, np.full(len(chips), prior[name]))
+            for i, name in enumerate(names)
+        ]
+        for i, name in enumerate(names):
+            for j in range(len(chips) if name in chip_prior else 0):
+                one = np.zeros((len(names), len(chips)))
+                one[i, j] = chip_prior[name]
+                design.append(one)
         return cls(
             start=start,
             names=names,
             scale=np.array([prior[name] for name in names]),
-            chips=tuple(used),
-            chip_names=chip_names,
-            chip_scale=np.array([chip_prior[name] for name in chip_names]),
+            chips=chips,
             blocks=found,
-            chip_of=[np.array([used.index(items[i].chip) for i in b.index]) for b in found],
-            target=[np.log([items[i].value for i in b.index]) for b in found],
+            index=index,
+            chip_of=np.array([chips.index(item.chip) for item in items]),
+            target=np.log([item.value for item in items]),
+            design=np.stack(design),
         )
 
-    @property
-    def unknowns(self) -> int:
-        return len(self.names) + len(self.chips) * len(self.chip_names)
+    def residuals(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return log(predicted / measured) [rows], and its Jacobian [rows, unknowns]."""
+        logs = np.tensordot(x, self.design, 1)[:, self.chip_of]
+        values, slopes, at = [], [], 0
+        for block in self.blocks:
+            rows = slice(at, at := at + len(block.index))
+            value, slope = _value_and_slopes(block, self.start, self.names, logs[:, rows])
+            values.append(np.asarray(value))
+            slopes.append(np.asarray(slope))
+        slope = np.concatenate(slopes, axis=1)  # [names, rows]
+        jacobian = np.einsum("unr,nr->ru", self.design[:, :, self.chip_of], slope)
+        return np.concatenate(values) - self.target, jacobian
 
-    def logs(self, x: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Return the departures of all chips, and of each chip [chips], in logarithms."""
-        shared = dict(zip(self.names, x[: len(self.names)] * self.scale, strict=True))
-        table = x[len(self.names) :].reshape(len(self.chip_names), len(self.chips))
-        own = dict(zip(self.chip_names, table * self.chip_scale[:, None], strict=True))
-        return shared, own
+    def efficiency(self, x: np.ndarray, chip: int | None) -> Efficiency:
+        """Return the efficiency of a chip; None: of one that was not measured."""
+        if chip is None:
+            logs = x[: len(self.names)] * self.scale
+        else:
+            logs = np.tensordot(x, self.design, 1)[:, chip]
+        values = {
+            name: float(getattr(self.start, name) * np.exp(log))
+            for name, log in zip(self.names, logs, strict=True)
+        }
+        return dataclasses.replace(self.start, **values)
 
-    def efficiency(self, x: Any, chip: Any) -> Efficiency:
-        """Return the efficiency of a chip, or of each of an array of chips; None: of all."""
-        shared, own = self.logs(x)
-        values = {}
-        for name, value in vars(self.start).items():
-            log = shared.get(name, 0.0)
-            if chip is not None and name in own:
-                log = log + own[name][chip]
-            values[name] = value * jnp.exp(log) + (
-                0.0 if chip is None else jnp.zeros(np.shape(chip))
-            )
-        return Efficiency(**values)
-
-    def residuals(self, x: Any) -> jax.Array:
-        """Return log(predicted / measured) of all rows, block by block."""
-        parts = [
-            jnp.log(predicted(block, self.efficiency(x, chip))) - target
-            for block, chip, target in zip(self.blocks, self.chip_of, self.target, strict=True)
-        ]
-        return jnp.concatenate(parts)
-
-    def answer(self, x: np.ndarray, steps: int, rows: int) -> Calibration:
-        """Return the calibration at a solution."""
-        error = np.full(rows, np.nan)
-        index = np.concatenate([block.index for block in self.blocks])
-        error[index] = np.asarray(self.residuals(x))
-        jacobian = np.asarray(jax.jacfwd(self.residuals)(x)) / NOISE
-        weight = _weights(error[index])
-        curvature = (jacobian.T * weight) @ jacobian + np.eye(len(x))
+    def answer(self, x: np.ndarray, steps: int, weight: np.ndarray) -> Calibration:
+        """Return the calibration at a solution; `weight` is of each row of the table."""
+        residuals, jacobian = self.residuals(x)
+        error = np.full(len(weight), np.nan)
+        error[self.index] = residuals
+        use = _weights(residuals) * weight[self.index] / NOISE**2
+        curvature = (jacobian.T * use) @ jacobian + np.eye(len(x))
         sd = np.sqrt(np.diag(np.linalg.inv(curvature)))[: len(self.names)] * self.scale
-        as_floats = lambda record: jax.tree.map(float, record)  # noqa: E731
         return Calibration(
-            efficiency=as_floats(self.efficiency(x, None)),
-            chips={name: as_floats(self.efficiency(x, i)) for i, name in enumerate(self.chips)},
+            efficiency=self.efficiency(x, None),
+            chips={name: self.efficiency(x, i) for i, name in enumerate(self.chips)},
             deviation=dict(zip(self.names, sd.tolist(), strict=True)),
             error=error,
             steps=steps,
         )
+
+
+@functools.partial(jax.jit, static_argnames="names")
+def _value_and_slopes(
+    block: Block, start: Efficiency, names: tuple[str, ...], logs: Any
+) -> tuple[jax.Array, jax.Array]:
+    """Return log(predicted) of rows, and its slope in each logarithm [names, rows]."""
+
+    def log_predicted(logs: jax.Array) -> jax.Array:
+        moved = {
+            name: getattr(start, name) * jnp.exp(log)
+            for name, log in zip(names, logs, strict=True)
+        }
+        rows = jax.tree.map(lambda x: x + jnp.zeros(logs.shape[1]), start)
+        return jnp.log(predicted(block, dataclasses.replace(rows, **moved)))
+
+    # A row depends on its own logarithms alone, so that one tangent serves all rows.
+    units = jnp.eye(len(names), dtype=logs.dtype)[:, :, None] + 0 * logs[None]
+    value, slope_of = jax.linearize(log_predicted, logs)
+    return value, jax.vmap(slope_of)(units)
 
 
 def _weights(residuals: np.ndarray) -> np.ndarray:
@@ -214,38 +269,32 @@ def _weights(residuals: np.ndarray) -> np.ndarray:
     return 1 / np.sqrt(1 + (residuals / NOISE) ** 2)
 
 
-def _objective(residuals: np.ndarray, x: np.ndarray) -> float:
-    rows = np.sqrt(1 + (residuals / NOISE) ** 2) - 1
-    return float(rows.sum() + 0.5 * x @ x)
+def _fit(problem: _Problem, weight: np.ndarray) -> Calibration:
+    """Minimise pseudo-Huber losses and the priors by damped Gauss-Newton steps.
 
-
-def _gauss_newton(
-    residuals: Callable[[Any], jax.Array], unknowns: int
-) -> tuple[np.ndarray, int]:
-    """Minimise pseudo-Huber losses and a unit normal prior, from 0; return x and steps taken.
-
-    Levenberg's damping: a step that does not lower the objective is tried again shorter.
+    A step that does not lower the objective is tried again shorter (Levenberg's damping).
     """
-    value = jax.jit(residuals)
-    slopes = jax.jit(jax.jacfwd(residuals))
-    x, damping = np.zeros(unknowns), 1e-3
-    r = np.asarray(value(x))
-    best = _objective(r, x)
+    use = weight[problem.index]
+
+    def objective(x: np.ndarray, r: np.ndarray) -> float:
+        return float(use @ (np.sqrt(1 + (r / NOISE) ** 2) - 1) + 0.5 * x @ x)
+
+    x, damping = np.zeros(len(problem.design)), 1e-3
+    r, jacobian = problem.residuals(x)
+    best = objective(x, r)
     for step in range(_MAX_STEPS):
-        jacobian = np.asarray(slopes(x)) / NOISE
-        weighted = jacobian.T * _weights(r)
-        gradient = weighted @ (r / NOISE) + x
-        hessian = weighted @ jacobian + np.eye(unknowns)
+        weighted = jacobian.T * (_weights(r) * use / NOISE**2)
+        gradient = weighted @ r + x
+        hessian = weighted @ jacobian + np.eye(len(x))
         gain = 0.0
-        while damping < 1e8:
-            move = np.linalg.solve(hessian + damping * np.diag(np.diag(hessian)), gradient)
-            trial = np.asarray(value(x - move))
-            new = _objective(trial, x - move)
-            if new < best:
-                gain, best, x, r = best - new, new, x - move, trial
-                damping /= 5
-                break
-            damping *= 5
+        while not gain and damping < _MOST_DAMPING:
+            shortened = hessian + damping * np.diag(np.diag(hessian))
+            trial = x - np.linalg.solve(shortened, gradient)
+            found = problem.residuals(trial)
+            gain = max(best - objective(trial, found[0]), 0.0)
+            damping = damping / 5 if gain else damping * 5
+        if gain:
+            x, (r, jacobian), best = trial, found, best - gain
         if gain < _TOLERANCE * (1 + best):
-            return x, step + 1
-    return x, _MAX_STEPS
+            return problem.answer(x, step + 1, weight)
+    return problem.answer(x, _MAX_STEPS, weight)

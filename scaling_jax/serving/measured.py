@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from scaling_jax.hardware import CHIPS, Chip
-from scaling_jax.shapes import Experts, Latent, TransformerShape
+from scaling_jax.shapes import Experts, Latent, TransformerShape, Window
 
 # What a metric is, and what makes its value SI.
 METRICS = {
@@ -119,7 +119,7 @@ def shape_of(row: Mapping[str, str]) -> TransformerShape:
     def number(name: str, default: float = 0.0) -> float:
         return float(row.get(name) or default)
 
-    experts = latent = None
+    experts = latent = window = None
     d_ff = number("d_ff")
     if number("experts"):
         experts = Experts(
@@ -138,6 +138,8 @@ def shape_of(row: Mapping[str, str]) -> TransformerShape:
             rope=number("qk_rope_dim"),
             value=number("v_dim"),
         )
+    if number("window"):
+        window = Window(tokens=number("window"), layers=number("window_layers"))
     return TransformerShape(
         d_model=number("d_model"),
         layers=number("layers"),
@@ -150,6 +152,7 @@ def shape_of(row: Mapping[str, str]) -> TransformerShape:
         head_size=number("head_dim"),
         experts=experts,
         latent=latent,
+        window=window,
         parallel=bool(number("parallel_block")),
     )
 
@@ -175,13 +178,11 @@ def _understood(
     chip = find_chip(row["chip"])
     chips, value = _number(row["n_chips"]), _number(row["value"])
     lengths = _number(row["input_tokens"]), _number(row["output_tokens"])
-    weights = _BITS.get(row["weight_dtype"])
+    weights = _BITS.get(row["weight_dtype"], 0)
     full, concurrency, limit = _concurrency(row["concurrency"])
-    known = (kind, chip, chips, value, weights, *lengths)
-    if None in known or row["model"] not in shapes or not (full or concurrency):
+    if not (kind and chip and weights and row["model"] in shapes and (full or concurrency)):
         return None
-    assert kind and chip and chips and value and weights
-    if lengths[0] is None or not lengths[1]:
+    if not (chips and value and lengths[0] and lengths[1]):
         return None
     total = chips if "per chip" in row["metric"] else 1.0
     return Measurement(
