@@ -18,8 +18,8 @@ from scaling_jax.serving.predict import Block, blocks, predicted
 # held: what is left of a step is overhead, and the two cannot be told apart by such tables.
 PRIOR = {
     "kv_bandwidth": 0.2,
-    "decode_mfu": 0.3,
-    "prefill_mfu": 0.25,
+    "decode_mfu": 0.08,
+    "prefill_mfu": 0.08,
     "eight_bit": 0.3,
     "four_bit": 0.4,
     "token_traffic": 0.7,
@@ -37,14 +37,38 @@ PRIOR = {
 }
 CHIP_PRIOR = {
     "kv_bandwidth": 0.07,
-    "decode_mfu": 0.12,
-    "prefill_mfu": 0.12,
+    "decode_mfu": 0.06,
+    "prefill_mfu": 0.06,
     "token_traffic": 0.25,
     "layer_seconds": 0.25,
     "step_seconds": 0.3,
     "reduce_seconds": 0.3,
     "link": 0.3,
 }
+# Round numbers from before any fit (arXiv 2506.04645; vidur; nccl-tests; what matrix products
+# alone reach in stas00/ml-engineering), the centre of the priors.
+GUESS = Efficiency(
+    bandwidth=0.87,
+    kv_bandwidth=0.85,
+    decode_mfu=0.65,
+    prefill_mfu=0.65,
+    eight_bit=0.8,
+    four_bit=0.6,
+    token_traffic=20.0,
+    layer_seconds=45e-6,
+    step_seconds=5e-4,
+    sequence_seconds=1e-5,
+    expert_seconds=1e-6,
+    expert_layer_seconds=3e-5,
+    reduce_seconds=8e-6,
+    rank_seconds=1e-6,
+    link=0.5,
+    memory=0.92,
+    chip_bytes=1.5e9,
+    cache_fill=0.95,
+    reserved=0.8,
+    max_batch=2048.0,
+)
 # One standard deviation of what the form itself misses, in logarithms; beyond it rows count
 # less and less (pseudo-Huber).
 NOISE = 0.12
@@ -107,7 +131,8 @@ def calibrate(
 
     Args:
         measured: see `read_measured`; rows that are not understood are passed over.
-        start: where to start, and the centre of the priors; a number that is zero stays so.
+        start: where to start, and the centre of the priors (GUESS unless it is given); a number
+            that is zero stays so.
         prior: the standard deviation of each number around its start; absent ones are held.
         chip_prior: the same of each chip around all; {} gives one set for all chips.
 
@@ -116,7 +141,7 @@ def calibrate(
     """
     if not measured.usable.any():
         raise ValueError("no row is understood: see METRICS for the metrics that are")
-    start = Efficiency() if start is None else start
+    start = GUESS if start is None else start
     problem = _Problem.of(measured, start, prior, chip_prior)
     return _fit(problem, np.ones(len(measured.items)))
 
@@ -135,7 +160,7 @@ def held_out(
     The models are dealt into `parts`, and each part is predicted from the rest. NaN where
     nothing is predicted.
     """
-    problem = _Problem.of(measured, start or Efficiency(), prior, chip_prior)
+    problem = _Problem.of(measured, start or GUESS, prior, chip_prior)
     names = measured.column("model")
     models = sorted(set(names[measured.usable]))
     np.random.default_rng(seed).shuffle(models)

@@ -16,7 +16,7 @@ from scaling_jax._numerics import as_floats
 from scaling_jax._pytree import Number, OptionalPositive, Record
 from scaling_jax.serving.records import Operation, Request
 from scaling_jax.serving.refusal import check_formats, check_heads, check_inputs, refuse
-from scaling_jax.serving.replica import Formats, Replica, replica_of
+from scaling_jax.serving.replica import Formats, Limits, Replica, replica_of
 from scaling_jax.serving.servers import Servers
 from scaling_jax.shapes import TransformerShape
 from scaling_jax.solve import Status
@@ -61,12 +61,12 @@ def operate(
             limit; the sentence says the least that would do.
 
     Example:
-        >>> from scaling_jax.shapes import TransformerShape
+        >>> from scaling_jax.serving import Bound
         >>> llama = TransformerShape(d_model=8192, layers=80, heads=64, kv_heads=8, d_ff=28672,
         ...                          vocab_size=128256, tied=False, gated=True)
         >>> best = operate(llama, Servers.of("H100-SXM", 8), Request(max_tpot=0.05))
         >>> int(best.chips), Bound(int(best.bound)).name
-        (4, 'MEMORY')
+        (2, 'TPOT')
     """
     given = _Given(batch=batch, serve_bits=serve_bits, kv_bits=kv_bits)
     bits = Formats(*servers.formats(serve_bits, kv_bits))
@@ -75,8 +75,14 @@ def operate(
     check_heads(shape)
     scenario = as_floats(shape=shape, servers=servers, request=request, bits=bits, batch=batch)
     answer = _operate(*scenario)
-    refuse(answer, servers, request, lambda: candidates(*scenario))
+    refuse(answer, servers, request, lambda: _replicas(*scenario[:-1]))
     return answer
+
+
+def _replicas(
+    shape: TransformerShape, servers: Servers, request: Request, bits: Formats
+) -> list[Replica]:
+    return [replica_of(shape, servers, request, bits, group) for group in servers.groups]
 
 
 @jax.jit
@@ -87,76 +93,74 @@ def _operate(
     bits: Formats,
     batch: Number | None,
 ) -> Operation:
-    return best_of(candidates(shape, servers, request, bits, batch))
+    return best_operation(shape, servers, request, bits, batch)
 
 
-class Candidate(NamedTuple):
-    """One group: what it does, and what would make it possible.
-
-    Attributes:
-        operation: at the largest batch that the limits allow, or at one if none does.
-        room: sequences that fit into memory.
-        replica: on which the operation runs.
-    """
-
-    operation: Operation
-    room: Number
-    replica: Replica
-
-
-def candidates(
+def best_operation(
     shape: TransformerShape,
     servers: Servers,
     request: Request,
     bits: Formats,
     batch: Number | None = None,
-) -> list[Candidate]:
-    """Return what each of the servers' groups could do; pure, for use under `jax.jit`."""
-    group = functools.partial(_group, shape, servers, request, bits, batch)
-    return [group(chips) for chips in servers.groups]
+) -> Operation:
+    """Return the best operation; pure, for use in a compiled program.
 
-
-def best_of(found: list[Candidate]) -> Operation:
-    """Return the cheapest possible operation, or one whose values are NaN."""
-    best = found[0].operation
-    for each in found[1:]:
-        other = each.operation
-        cheaper = other.dollars_per_request < best.dollars_per_request
-        better = (other.status < best.status) | ((other.status == best.status) & cheaper)
-        best = jax.tree.map(functools.partial(jnp.where, better), other, best)
-    spoilt = best.status != Status.CONVERGED
-    return jax.tree.map(
-        lambda x: jnp.where(spoilt, jnp.nan, x) if jnp.issubdtype(x.dtype, jnp.inexact) else x,
-        best,
-    )
-
-
-def _group(
-    shape: TransformerShape,
-    servers: Servers,
-    request: Request,
-    bits: Formats,
-    given: Number | None,
-    chips: int,
-) -> Candidate:
-    """Return what one group, or so many as there are stages, can do.
-
-    Stages work on batches of their own one after the other, so that a step of all stages takes
-    `batch / stages` sequences along.
+    The groups are compared by their price alone, and the best is then looked at in full.
     """
-    replica = replica_of(shape, servers, request, bits, chips)
+    found = [_Point.of(each, batch) for each in _replicas(shape, servers, request, bits)]
+    best = found[0]
+    for each in found[1:]:
+        better = each.better_than(best)
+        best = jax.tree.map(functools.partial(jnp.where, better), each, best)
+    return _in_full(replica_of(shape, servers, request, bits, best.group), batch)
+
+
+class _Point(NamedTuple):
+    """One group at its best batch: what is compared."""
+
+    group: jax.Array
+    dollars: jax.Array
+    possible: jax.Array
+
+    @classmethod
+    def of(cls, replica: Replica, given: Number | None) -> "_Point":
+        batch, possible, _ = _batch(replica, given)
+        dollars = replica.dollars_per_request(batch)
+        return cls(jnp.full_like(dollars, replica.group), dollars, possible)
+
+    def better_than(self, other: "_Point") -> jax.Array:
+        cheaper = (self.possible == other.possible) & (self.dollars < other.dollars)
+        return (self.possible & ~other.possible) | cheaper
+
+
+def _batch(replica: Replica, given: Number | None) -> tuple[jax.Array, jax.Array, Limits]:
+    """Return the batch of one stage, whether it is possible, and the limits.
+
+    Stages work on batches of their own one after the other.
+    """
     limits = replica.limits()
     if given is None:
-        fits = limits.batch >= 1
-        each = jnp.maximum(limits.batch, 1.0)
-    else:
-        each = given / servers.stages
-        fits = limits.room >= each
-    operation = replica.operation(each)
+        most = limits.batch
+        return jnp.maximum(most, 1.0), most >= 1, limits
+    each = given / replica.servers.stages + 0 * limits.room
+    return each, limits.room >= each, limits
+
+
+def _in_full(replica: Replica, given: Number | None) -> Operation:
+    """Return the operation at the best batch, NaN where it is not possible."""
+    batch, possible, limits = _batch(replica, given)
+    operation = replica.operation(batch)
+    bound = operation.bound
     if given is None:
-        bound = jnp.where(limits.bound < 0, operation.bound, limits.bound)
-        operation = dataclasses.replace(operation, bound=bound)
-    infeasible = jnp.where(fits, Status.CONVERGED.value, Status.INFEASIBLE.value)
+        bound = jnp.where(limits.bound < 0, bound, limits.bound)
+    infeasible = jnp.where(possible, Status.CONVERGED.value, Status.INFEASIBLE.value)
     status = jnp.maximum(operation.status, infeasible)
-    operation = dataclasses.replace(operation, status=status)
-    return Candidate(operation, limits.room * servers.stages, replica)
+    blank = jax.tree.map(
+        lambda x: (
+            jnp.where(status == Status.CONVERGED, x, jnp.nan)
+            if jnp.issubdtype(x.dtype, jnp.inexact)
+            else x
+        ),
+        operation,
+    )
+    return dataclasses.replace(blank, bound=bound, status=status)

@@ -8,6 +8,7 @@ import numpy as np
 
 from scaling_jax._pytree import Number, fields_with_domain
 from scaling_jax.serving.records import Operation, Request, ServingError
+from scaling_jax.serving.replica import Replica
 from scaling_jax.serving.servers import Servers
 from scaling_jax.shapes import TransformerShape
 from scaling_jax.solve import Status
@@ -51,7 +52,7 @@ def refuse(
     operation: Operation,
     servers: Servers,
     request: Request,
-    candidates: Callable[[], list[Any]],
+    replicas: Callable[[], list[Replica]],
 ) -> None:
     """Raise ServingError where a single, concrete model cannot be served as asked."""
     code = _concrete(operation.status)
@@ -59,13 +60,12 @@ def refuse(
         return
     if code != Status.INFEASIBLE:
         raise ValueError("an input is NaN or outside its domain")
-    found = candidates()
-    largest = found[-1]
-    if all(float(each.room) < 1 for each in found):
-        raise ServingError(_too_large(largest, servers, request))
-    roomy = [each.replica for each in found if float(each.room) >= 1]
-    limits = (("tpot", "token"), ("ttft", "first token"))
-    for name, what in limits:
+    found = replicas()
+    rooms = [float(each.limits().room) * servers.stages for each in found]
+    if max(rooms) < 1:
+        raise ServingError(_too_large(found[-1], servers, request))
+    roomy = [each for each, room in zip(found, rooms, strict=True) if room >= 1]
+    for name, what in (("tpot", "token"), ("ttft", "first token")):
         limit = getattr(request, f"max_{name}")
         least, chips = min((float(getattr(r, name)(1.0)), r.chips) for r in roomy)
         if limit is not None and float(limit) < least:
@@ -74,18 +74,16 @@ def refuse(
                 f"{least:.3g} s, of one sequence on {chips} {servers.name or 'chips'}"
             )
     raise ServingError(
-        "the batch does not fit into the memory of any group, or no group meets both limits; "
-        f"the largest of {largest.replica.chips} chips has room for "
-        f"{float(largest.room):.3g} sequences"
+        f"no group meets all limits at once; the largest, of {found[-1].chips} "
+        f"{servers.name or 'chips'}, has room for {rooms[-1]:.4g} sequences"
     )
 
 
-def _too_large(largest: Any, servers: Servers, request: Request) -> str:
-    replica, own = largest.replica, servers.efficiency
-    each = float(own.memory * servers.chip_memory - own.chip_bytes)
+def _too_large(replica: Replica, servers: Servers, request: Request) -> str:
+    own = servers.efficiency
+    have = float(own.memory * servers.chip_memory - own.chip_bytes) * replica.chips
     length = float(request.input_tokens + request.output_tokens)
     weights, cache = float(replica.weight_bytes), float(replica.kv_bytes(length))
-    have = each * replica.chips
     return (
         f"the model does not fit: {weights / 1e9:.4g} GB of weights and {cache / 1e9:.3g} GB "
         f"of cache for one request need {(weights + cache - have) / 1e9:.3g} GB more than the "

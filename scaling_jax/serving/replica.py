@@ -64,7 +64,7 @@ class Replica(NamedTuple):
     request: Request
     formats: Formats
     shape: TransformerShape
-    group: int
+    group: Number
     work: Work
     step: Step
     decoding: Step
@@ -74,7 +74,7 @@ class Replica(NamedTuple):
     stretch: Number
 
     @property
-    def chips(self) -> int:
+    def chips(self) -> Number:
         return self.group * self.servers.stages
 
     @property
@@ -170,13 +170,23 @@ class Replica(NamedTuple):
             return apart, cycle * per_token
         return reading * per_token * self.outputs, (cycle - reading) * per_token
 
+    def dollars_per_request(self, batch: Number) -> Number:
+        """Return the price of one request's input and all samples of its output."""
+        reading, decoding = self.chip_seconds(batch)
+        return self.dollars_per_chip_second * (reading + self.outputs * decoding)
+
+    @property
+    def dollars_per_chip_second(self) -> Number:
+        """The price of a chip that works, idle ones shared out."""
+        return self.servers.dollars_per_hour / (3600 * self.servers.utilisation)
+
     def operation(self, batch: Number) -> Operation:
         """Return the operating point at a batch of each stage."""
         servers, request = self.servers, self.request
         chips, total = self.chips, batch * servers.stages
         peak = servers.peak(self.formats.serve_bits)
         reading, decoding = self.chip_seconds(batch)
-        dollars = servers.dollars_per_hour / (3600 * servers.utilisation)
+        dollars = self.dollars_per_chip_second
         tpot, ttft = self.tpot(batch), self.ttft(batch)
         useful = self.work.decode_flops / self.work.tokens
         read = jnp.where(reading > 0, reading, 1.0)
@@ -212,7 +222,7 @@ class Replica(NamedTuple):
 
 
 def replica_of(
-    shape: TransformerShape, servers: Servers, request: Request, formats: Formats, group: int
+    shape: TransformerShape, servers: Servers, request: Request, formats: Formats, group: Number
 ) -> Replica:
     """Return a replica of a model on groups of so many chips."""
     draft = servers.draft

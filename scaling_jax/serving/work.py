@@ -8,6 +8,7 @@ experts that the batch happens to reach.
 import dataclasses
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 
 from scaling_jax._pytree import Number, Record
@@ -81,6 +82,11 @@ class Work(Record):
         return read + self.reached(batch) * self.routed_bytes
 
 
+def float_of(number: Any) -> Any:
+    """Return an integer of Python's as a float, anything else as it is."""
+    return float(number) if isinstance(number, int) else number
+
+
 def bytes_per_weight(bits: Number) -> Number:
     """Return the bytes of one weight: below 8 bits a scale is kept for every 32 of them.
 
@@ -115,6 +121,8 @@ def work_of(
         >>> print(f"{work.weight_bytes:.4g} {work.kv_bytes:.4g} {work.decode_flops:.4g}")
         8.03e+09 1.342e+08 1.555e+10
     """
+    # Counts as floats: an integer of billions does not fit 32 bits.
+    shape = jax.tree.map(float_of, shape)
     head = shape.vocab_size * shape.d_model
     always = shape.matmul_params - shape.routed_params
     copies = _copies(shape, chips, kv_by_batch)
@@ -140,7 +148,8 @@ def _routed(shape: TransformerShape, serve_bits: Number, positions: Number) -> d
     if shape.experts is None:
         return {}
     experts = shape.experts
-    active = experts.active / experts.count
+    # All experts at once have no logarithm of what is idle.
+    active = jnp.minimum(experts.active / experts.count, 1 - 1e-6)
     return {
         "routed_bytes": shape.routed_params * bytes_per_weight(serve_bits),
         "idle": positions * jnp.log1p(-active),
@@ -159,6 +168,7 @@ def _copies(shape: TransformerShape, chips: Number, kv_by_batch: bool) -> Number
 
 def weight_memory(shape: TransformerShape, serve_bits: Number) -> Number:
     """Return the bytes that a model's weights occupy; embedding and head stay in 16 bits."""
+    shape = jax.tree.map(float_of, shape)
     return shape.matmul_params * bytes_per_weight(serve_bits) + (
         shape.embedding_params * _HEAD_BYTES
     )
@@ -173,5 +183,6 @@ def kv_memory(
     kv_by_batch: bool = False,
 ) -> Number:
     """Return the bytes that a group's cache of one sequence occupies."""
+    shape = jax.tree.map(float_of, shape)
     copies = _copies(shape, chips, kv_by_batch)
     return shape.kv_cache_bytes(length, bytes_per_number=1) * kv_bits / 8 * copies
