@@ -1,6 +1,5 @@
 """Serving by physics as a cost that `plan`, `grid` and `decide` take."""
 
-import math
 from typing import ClassVar, NamedTuple
 
 import jax.numpy as jnp
@@ -14,13 +13,13 @@ from scaling_jax.serving.operating import best_operation
 from scaling_jax.serving.records import Operation, Request
 from scaling_jax.serving.replica import Formats, replica_of
 from scaling_jax.serving.servers import Servers
-from scaling_jax.serving.sizes import LLAMA, Proportions
+from scaling_jax.serving.sizes import LLAMA, Proportions, convex_root
+from scaling_jax.serving.work import bytes_per_weight
 from scaling_jax.shapes import TransformerShape
-from scaling_jax.solve import Status, increasing_root
+from scaling_jax.solve import Status
 
 # Adam: 16-bit weights and gradients, 32-bit moments and master weights.
 TRAIN_BYTES_PER_PARAM = 16.0
-_SIZES = math.log(1e6), math.log(1e15)
 
 
 class Served(Cost):
@@ -141,14 +140,18 @@ class Served(Cost):
         request = self.request(demand, samples=samples)
 
         def wall(group: int) -> Number:
-            def too_large(log_params: Number) -> Number:
+            def log_needed(log_params: Number) -> Number:
                 shape = self.shape(
                     jnp.exp(log_params), active_params=active_params, experts=experts
                 )
-                replica = replica_of(shape, self.servers, request, formats, group)
-                return 1.0 - replica.limits().room
+                return jnp.log(
+                    replica_of(shape, self.servers, request, formats, group).least_memory
+                )
 
-            return jnp.exp(increasing_root(too_large, *_SIZES))
+            usable = self.servers.usable_memory * group * self.servers.stages
+            # A model has no fewer bytes than its parameters in the format of its matrices.
+            most = usable / bytes_per_weight(formats.serve_bits)
+            return jnp.exp(convex_root(log_needed, jnp.log(usable), jnp.log(most)))
 
         return tuple(wall(group) for group in self.servers.groups)
 

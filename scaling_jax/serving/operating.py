@@ -6,8 +6,6 @@ cheapest of a short list.
 """
 
 import dataclasses
-import functools
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -107,30 +105,20 @@ def best_operation(
 
     The groups are compared by their price alone, and the best is then looked at in full.
     """
-    found = [_Point.of(each, batch) for each in _replicas(shape, servers, request, bits)]
-    best = found[0]
-    for each in found[1:]:
-        better = each.better_than(best)
-        best = jax.tree.map(functools.partial(jnp.where, better), each, best)
-    return _in_full(replica_of(shape, servers, request, bits, best.group), batch)
+    dtype = jnp.result_type(float, *jax.tree.leaves((shape, servers, request, bits)))
+    groups = jnp.array(servers.groups, dtype)
 
+    def dollars(group: jax.Array) -> jax.Array:
+        replica = replica_of(shape, servers, request, bits, group)
+        each, possible, _ = _batch(replica, batch)
+        return jnp.where(possible, replica.dollars_per_request(each), jnp.inf)
 
-class _Point(NamedTuple):
-    """One group at its best batch: what is compared."""
-
-    group: jax.Array
-    dollars: jax.Array
-    possible: jax.Array
-
-    @classmethod
-    def of(cls, replica: Replica, given: Number | None) -> "_Point":
-        batch, possible, _ = _batch(replica, given)
-        dollars = replica.dollars_per_request(batch)
-        return cls(jnp.full_like(dollars, replica.group), dollars, possible)
-
-    def better_than(self, other: "_Point") -> jax.Array:
-        cheaper = (self.possible == other.possible) & (self.dollars < other.dollars)
-        return (self.possible & ~other.possible) | cheaper
+    cheapest = jnp.argmin(jax.vmap(dollars)(groups), axis=0)
+    # A running choice, not a look-up: that runs on any sharding.
+    best: Number = float(servers.groups[0])
+    for place, group in enumerate(servers.groups):
+        best = jnp.where(cheapest == place, jnp.asarray(group, dtype), best)
+    return _in_full(replica_of(shape, servers, request, bits, best), batch)
 
 
 def _batch(replica: Replica, given: Number | None) -> tuple[jax.Array, jax.Array, Limits]:

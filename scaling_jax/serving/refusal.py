@@ -63,7 +63,7 @@ def refuse(
     found = replicas()
     rooms = [float(each.limits().room) * servers.stages for each in found]
     if max(rooms) < 1:
-        raise ServingError(_too_large(found[-1], servers, request))
+        raise ServingError(_too_large(found[-1], servers))
     roomy = [each for each, room in zip(found, rooms, strict=True) if room >= 1]
     for name, what in (("tpot", "token"), ("ttft", "first token")):
         limit = getattr(request, f"max_{name}")
@@ -79,14 +79,13 @@ def refuse(
     )
 
 
-def _too_large(replica: Replica, servers: Servers, request: Request) -> str:
-    own = servers.efficiency
-    have = float(own.memory * servers.chip_memory - own.chip_bytes) * replica.chips
-    length = float(request.input_tokens + request.output_tokens)
-    weights, cache = float(replica.weight_bytes), float(replica.kv_bytes(length))
+def _too_large(replica: Replica, servers: Servers) -> str:
+    have = float(servers.usable_memory) * replica.chips
+    weights, needed = float(replica.weight_bytes), float(replica.least_memory)
+    cache = needed - weights
     return (
         f"the model does not fit: {weights / 1e9:.4g} GB of weights and {cache / 1e9:.3g} GB "
-        f"of cache for one request need {(weights + cache - have) / 1e9:.3g} GB more than the "
+        f"of cache for one request need {(needed - have) / 1e9:.3g} GB more than the "
         f"{have / 1e9:.4g} GB usable of {replica.chips} {servers.name or 'chips'}; take fewer "
         "bits, larger groups or more stages"
     )

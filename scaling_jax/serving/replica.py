@@ -1,7 +1,7 @@
 """One replica of a model on one group of chips: its steps, its limits, its prices."""
 
 import dataclasses
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
@@ -54,8 +54,6 @@ class Replica(NamedTuple):
     Attributes:
         chips: of all stages; `group` of one.
         work, step: of a decode step, with the prompt tokens that ride on it.
-        prompt_work, prompt: of reading one prompt and nothing else.
-        decoding: the step without prompt tokens.
         yields: tokens that a sequence gets from a step; `stretch`: how much longer it takes
             with a draft.
     """
@@ -65,17 +63,57 @@ class Replica(NamedTuple):
     formats: Formats
     shape: TransformerShape
     group: Number
-    work: Work
-    step: Step
-    decoding: Step
-    prompt_work: Work
-    prompt: Step
     yields: Number
     stretch: Number
+    work: Any = None
+    step: Any = None
 
     @property
     def chips(self) -> Number:
         return self.group * self.servers.stages
+
+    @property
+    def decoding(self) -> Step:
+        """The step without prompt tokens, which reach no experts either."""
+        share = self.work.tokens / (self.work.tokens + self.work.read)
+        none = 0.0 * self.step.prefill
+        return dataclasses.replace(
+            self.step, prefill=none, prefill_traffic=none, idle=self.step.idle * share
+        )
+
+    @property
+    def prompt_work(self) -> Work:
+        """The work of reading one prompt and nothing else."""
+        return self.work_of(
+            Load(
+                tokens=0.0,
+                prefill=self.request.new_tokens,
+                prompt=self.request.input_tokens,
+                cached=self.request.cached,
+            )
+        )
+
+    @property
+    def prompt(self) -> Step:
+        """The step of reading prompts and nothing else."""
+        return self.step_of(self.prompt_work)
+
+    def work_of(self, load: Load) -> Work:
+        """Return the work of a step of this model on this group."""
+        return work_of(
+            self.shape,
+            load,
+            chips=self.group,
+            serve_bits=self.formats.serve_bits,
+            kv_bits=self.formats.kv_bits,
+            kv_by_batch=self.servers.kv_by_batch,
+        )
+
+    def step_of(self, work: Work) -> Step:
+        """Return the seconds of some work on this group, through all stages."""
+        bits = self.formats.serve_bits
+        step = step_of(work, self.servers, chips=self.group, serve_bits=bits)
+        return _handed_on(step, work, self.servers)
 
     @property
     def outputs(self) -> Number:
@@ -131,13 +169,23 @@ class Replica(NamedTuple):
         """Bytes of the weights."""
         return weight_memory(self.shape, self.formats.serve_bits)
 
+    @property
+    def sequence_bytes(self) -> Number:
+        """Bytes of cache that are set aside for one sequence, gaps between them included."""
+        own, request = self.servers.efficiency, self.request
+        length = request.input_tokens + own.reserved * request.output_tokens
+        return self.kv_bytes(length) / own.cache_fill
+
+    @property
+    def least_memory(self) -> Number:
+        """Bytes of the weights, and of the cache of one sequence for each stage."""
+        return self.weight_bytes + self.servers.stages * self.sequence_bytes
+
     def limits(self) -> Limits:
         """Return the largest batches of one stage."""
         own, request = self.servers.efficiency, self.request
-        usable = self.chips * (own.memory * self.servers.chip_memory - own.chip_bytes)
-        length = request.input_tokens + own.reserved * request.output_tokens
-        free = own.cache_fill * (usable - self.weight_bytes)
-        room = free / self.kv_bytes(length) / self.servers.stages
+        free = self.chips * self.servers.usable_memory - self.weight_bytes
+        room = free / self.sequence_bytes / self.servers.stages
         never = jnp.full_like(room, jnp.inf)
         tpot = ttft = never
         if request.max_tpot is not None:
@@ -236,39 +284,17 @@ def replica_of(
         prompt=request.input_tokens,
         cached=request.cached,
     )
-    alone = dataclasses.replace(
-        load, tokens=0.0, context=0.0 * riding, prefill=request.new_tokens
-    )
-
-    def both(load: Load) -> tuple[Work, Step]:
-        work = work_of(
-            shape,
-            load,
-            chips=group,
-            serve_bits=formats.serve_bits,
-            kv_bits=formats.kv_bits,
-            kv_by_batch=servers.kv_by_batch,
-        )
-        step = step_of(work, servers, chips=group, serve_bits=formats.serve_bits)
-        return work, _handed_on(step, work, servers)
-
-    work, step = both(load)
-    _, decoding = both(dataclasses.replace(load, prefill=0.0 * riding))
-    prompt_work, prompt = both(alone)
-    return Replica(
+    bare = Replica(
         servers=servers,
         request=request,
         formats=formats,
         shape=shape,
         group=group,
-        work=work,
-        step=step,
-        decoding=decoding,
-        prompt_work=prompt_work,
-        prompt=prompt,
         yields=yields,
         stretch=1.0 if draft is None else 1.0 + draft.length * draft.cost,
     )
+    work = bare.work_of(load)
+    return bare._replace(work=work, step=bare.step_of(work))
 
 
 def _handed_on(step: Step, work: Work, servers: Servers) -> Step:

@@ -163,8 +163,8 @@ def step_of(work: Work, servers: Servers, *, chips: Number = 1, serve_bits: Numb
         serve_bits: of the weights, which choose the arithmetic.
 
     Example:
-        A 30B model in 8 bits with caches of 8192 times 100 kB on sixteen TPU v5e (scaling-book, "All about
-        transformer inference"); the cache adds to the larger of the matrices' times.
+        A 30B model in 8 bits with caches of 8192 times 100 kB, on sixteen TPU v5e (the
+        scaling book's quiz); the cache adds to the larger of the matrices' times.
 
         >>> from scaling_jax.serving import IDEAL
         >>> servers = Servers.of("TPU-v5e", 8, efficiency=IDEAL, overlap="attention")

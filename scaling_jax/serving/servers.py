@@ -150,6 +150,11 @@ class Servers(Record):
             raise ValueError(f"overlap is {self.overlap!r}; it must be {' or '.join(OVERLAPS)}")
         return self
 
+    @property
+    def usable_memory(self) -> Number:
+        """Bytes of one chip for weights and cache."""
+        return self.efficiency.memory * self.chip_memory - self.efficiency.chip_bytes
+
     def peak(self, bits: Number) -> Number:
         """Return the peak FLOP/s for weights of so many bits: NaN where the chip has none.
 

@@ -1,6 +1,7 @@
 """The shape that a size has: a continuous family, so that costs are functions of N."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -93,7 +94,7 @@ class Proportions(Record):
             return jnp.log(one.params + more)
 
         wanted = jnp.log(params)
-        return shape(jnp.exp(_convex_root(log_params, wanted, self._widest(wanted, spread))))
+        return shape(jnp.exp(convex_root(log_params, wanted, self._widest(wanted, spread))))
 
     def _widest(self, wanted: Any, spread: Any) -> Any:
         """Return a log width above that of a size: attention and MLPs alone, or embedding."""
@@ -103,7 +104,7 @@ class Proportions(Record):
         return jnp.minimum(by_layers, wanted - jnp.log(rows))
 
 
-def _convex_root(function: Any, wanted: Any, start: Any) -> jax.Array:
+def convex_root(function: Callable[[Any], Any], wanted: Number, start: Number) -> jax.Array:
     """Solve f(u) = wanted for an increasing convex f, from above: Newton never overshoots.
 
     The log of a sum of powers is convex in the log of what they are powers of.

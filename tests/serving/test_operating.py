@@ -111,7 +111,7 @@ def test_a_cached_prompt_is_cheaper_and_samples_share_theirs():
 
 
 def test_guesses_speed_up_small_batches():
-    """Leviathan et al.: (1 - a^(g + 1)) / ((1 - a)(g c + 1)) where memory is all that counts."""
+    """Leviathan et al.: (1 - a^(g + 1)) / ((1 - a)(g c + 1)), bound by memory."""
     draft = Draft(acceptance=0.8, length=4.0, cost=0.05)
     assert draft.tokens == approx((1 - 0.8**5) / 0.2)
     assert Draft(acceptance=1.0, length=3.0).tokens == approx(4.0)
@@ -282,7 +282,7 @@ REFUSED = [
      r"request.max_tpot is -1; it must be positive"),
     (lambda: operate(LLAMA_70B, H100, Request(cached=1.0)), ValueError,
      r"request.cached is 1; it must be in \[0, 1\)"),
-    (lambda: Servers.of("H100-SXM", groups=(0,)), ValueError, r"groups has 0; it must hold pos"),
+    (lambda: Servers.of("H100-SXM", groups=(0,)), ValueError, r"groups has 0; it must"),
     (lambda: Servers.of("H100-SXM", groups=()), ValueError, r"groups is empty"),
     (lambda: Servers.of("H100-SXM", overlap="none"), ValueError, r"overlap is 'none'; it must"),
     (lambda: Servers.of("L40S"), ValueError, r"no price for L40S"),

@@ -1,4 +1,4 @@
-"""Bytes, FLOPs and seconds of a step, against textbooks, published totals and the real model."""
+"""Bytes, FLOPs and seconds of a step: textbooks, published totals, the real model."""
 
 import csv
 import dataclasses
@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.extend.core import jaxprs_in_params
 
 from scaling_jax.serving import IDEAL, LLAMA, PAPER, Load, Servers, Work, step_of, work_of
 from scaling_jax.serving.measured import shape_of
@@ -35,7 +36,7 @@ def ideal(chip, bits=16, **others):
     return Servers.of(chip, bits, efficiency=IDEAL, **price, **others)
 
 
-# Scaling book, "All about transformer inference": LLaMA-2-13B on 8 TPU v5e, printed digits.
+# Scaling book, "All about transformer inference": LLaMA-2-13B on 8 TPU v5e.
 BATCHES = (1, 8, 16, 32, 64, 240)
 BOOK = {
     6.7e9: (
@@ -72,7 +73,7 @@ def test_the_book_s_llama_3_70b():
         step = step_of(dataclasses.replace(at_once, decode_flops=0.0), v5e,
                        chips=chips, serve_bits=8)  # fmt: skip
         assert 1e3 * step.seconds(32) == approx(milliseconds, rel=0.01)
-    # 16 GB of memory at full bandwidth: 19 ms; 43 sequences, 512 tokens, 16 chips: .27 a second.
+    # 16 GB at full bandwidth: 19 ms; 43 sequences, 512 tokens, 16 chips: .27 a second.
     sweep = 16e9 / 8.2e11
     assert 43 / (512 * sweep) / 16 == approx(0.27, rel=0.02)
     prompt = Work(weight_bytes=0.0, kv_bytes=0.0, decode_flops=0.0,
@@ -82,8 +83,8 @@ def test_the_book_s_llama_3_70b():
     assert step_of(prompt, slow, chips=16, serve_bits=16).seconds(1) == approx(0.91, rel=2e-3)
 
 
-# Epoch's notebook (arXiv 2506.04645), section 2.2: four all-reduces a layer over sqrt(n) ranks of
-# 2 µs a hop and 6 µs, then the maximum. H100 at 3.3e12 B/s and 1e15 FLOP/s, A100 at 2e12.
+# Epoch's notebook (arXiv 2506.04645), section 2.2: four all-reduces a layer over sqrt(n)
+# ranks, of 2 µs a hop and 6 µs, then the maximum. H100: 3.3e12 B/s, 1e15 FLOP/s.
 EPOCH = [
     (70.5524e9, 80, 2, 8, 3.3e12, 1, 8.435071),
     (70.5524e9, 80, 2, 8, 3.3e12, 256, 8.435071),
@@ -142,7 +143,7 @@ def matrix_flops(jaxpr):
     """Count multiply-adds, twice, of every matrix product of a program."""
     total = 0
     for equation in jaxpr.eqns:
-        for inner in jax.core.jaxprs_in_params(equation.params):
+        for inner in jaxprs_in_params(equation.params):
             total += matrix_flops(inner)
         if equation.primitive.name == "dot_general":
             ((left, _), _) = equation.params["dimension_numbers"]
@@ -179,8 +180,7 @@ def test_bytes_flops_and_cache_against_the_real_model(tied, gated):
     assert matrix_flops(program.jaxpr) == approx(work.decode_flops, rel=1e-6)
     read = sum(sizes) - norms - (0 if tied else shape.vocab_size * shape.d_model)
     assert work.weight_bytes == 2 * read
-    keys = [s for s in (shape.kv_dim,)]
-    assert work.kv_bytes == 2 * 2 * 3 * keys[0] * length
+    assert work.kv_bytes == 2 * 2 * 3 * shape.kv_dim * length
 
 
 def test_experts_that_a_batch_reaches():
