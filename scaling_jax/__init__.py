@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from scaling_jax import planning as planning
     from scaling_jax import plotting as plotting
     from scaling_jax import runs as runs
+    from scaling_jax import serving as serving
     from scaling_jax import shapes as shapes
     from scaling_jax import solve as solve
     from scaling_jax import training as training
@@ -70,6 +71,12 @@ if TYPE_CHECKING:
     from scaling_jax.planning import plan as plan
     from scaling_jax.runs import Runs as Runs
     from scaling_jax.runs import read_runs as read_runs
+    from scaling_jax.serving import Operation as Operation
+    from scaling_jax.serving import Request as Request
+    from scaling_jax.serving import Served as Served
+    from scaling_jax.serving import Servers as Servers
+    from scaling_jax.serving import calibrate as calibrate
+    from scaling_jax.serving import operate as operate
     from scaling_jax.shapes import TransformerShape as TransformerShape
     from scaling_jax.shapes import shape_for as shape_for
     from scaling_jax.solve import Status as Status
@@ -90,6 +97,7 @@ _NAMES = {
     "planning": "Limit Plan PlanError PricedModel elasticities plan",
     "plotting": "",
     "runs": "Runs read_runs",
+    "serving": "Operation Request Served Servers calibrate operate",
     "shapes": "TransformerShape shape_for",
     "solve": "Status minimise",
     "training": "RunConfig prepare sweep train",

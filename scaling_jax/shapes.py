@@ -22,6 +22,56 @@ Count = Annotated[Any, POSITIVE]
 _STATIC: Any = {"static": True}
 
 
+class Experts(Record):
+    """A mixture of experts in place of the MLP, as wide each as `d_ff`.
+
+    `active` of `count` experts serve each token, and `shared` ones every token; `layers` says
+    how many layers have them (None: all), the others have the shape's own MLP.
+    """
+
+    count: Any
+    active: Any
+    d_ff: Any
+    shared: Any = 0
+    layers: Any = None
+
+
+class Latent(Record):
+    """Multi-head latent attention (DeepSeek-V2, arXiv 2405.04434): a cache of few numbers.
+
+    Keys and values are made from `kv_rank` numbers per token, beside `rope` positional ones;
+    queries from `query_rank`. A head compares `nope` + `rope` numbers and returns `value`.
+    """
+
+    kv_rank: Any
+    query_rank: Any
+    nope: Any
+    rope: Any
+    value: Any
+
+    @property
+    def cache_dim(self) -> Any:
+        """Numbers cached per token and layer."""
+        return self.kv_rank + self.rope
+
+    def pair_dim(self, absorbed: bool) -> Any:
+        """Return the multiply-adds of one head for one pair of tokens."""
+        return 2 * self.kv_rank + self.rope if absorbed else self.nope + self.rope + self.value
+
+    def attention_params(self, d_model: Any, heads: Any) -> Any:
+        """Return the parameters of one layer's attention."""
+        queries = d_model * self.query_rank + self.query_rank * heads * (self.nope + self.rope)
+        keys = d_model * self.cache_dim + self.kv_rank * heads * (self.nope + self.value)
+        return queries + keys + heads * self.value * d_model
+
+
+class Window(Record):
+    """Attention to the last `tokens` only, in so many `layers`."""
+
+    tokens: Any
+    layers: Any
+
+
 class TransformerShape(Record):
     """A decoder-only transformer without biases.
 
@@ -34,6 +84,10 @@ class TransformerShape(Record):
 
     The six models of Sardana et al. (arXiv 2401.00448, Table 4) have g = h/4, f = 4 d, tied
     embeddings and V = 100,352.
+
+    To be served, not trained here: `head_size` sets the heads free of d/h, `experts` replaces
+    MLPs, `latent` the attention; `window` cuts what some layers see; `parallel` has attention
+    and MLP side by side, which halves the all-reduces of tensor parallelism.
 
     Example:
         >>> shape = TransformerShape(
@@ -50,10 +104,17 @@ class TransformerShape(Record):
     vocab_size: Count
     tied: bool = dataclasses.field(default=True, metadata=_STATIC)
     gated: bool = dataclasses.field(default=False, metadata=_STATIC)
+    head_size: Any = None
+    experts: Experts | None = None
+    latent: Latent | None = None
+    window: Window | None = None
+    parallel: bool = dataclasses.field(default=False, metadata=_STATIC)
 
     @property
     def head_dim(self) -> Any:
-        """Numbers per head, d/h: an integer when both are and it is one."""
+        """Numbers per head, `head_size` or d/h: an integer when both are and it is one."""
+        if self.head_size is not None:
+            return self.head_size
         whole = isinstance(self.d_model, int) and isinstance(self.heads, int)
         return self.d_model // self.heads if whole else self.d_model / self.heads
 
@@ -63,10 +124,63 @@ class TransformerShape(Record):
         return self.kv_heads * self.head_dim
 
     @property
+    def query_dim(self) -> Any:
+        """Numbers of queries per token and layer: d, unless heads have a size of their own."""
+        return self.d_model if self.head_size is None else self.heads * self.head_size
+
+    @property
+    def attention_params_per_layer(self) -> Any:
+        """Parameters of one layer's attention."""
+        if self.latent is not None:
+            return self.latent.attention_params(self.d_model, self.heads)
+        return 2 * self.d_model * (self.query_dim + self.kv_dim)
+
+    @property
     def matmul_params_per_layer(self) -> Any:
-        """Parameters of one layer's matrices."""
-        attention = 2 * self.d_model * (self.d_model + self.kv_dim)
-        return attention + (3 if self.gated else 2) * self.d_model * self.d_ff
+        """Parameters of the matrices of one layer without experts."""
+        return self.attention_params_per_layer + self._mlp_params(self.d_ff)
+
+    def _mlp_params(self, d_ff: Any) -> Any:
+        return (3 if self.gated else 2) * self.d_model * d_ff
+
+    @property
+    def routed_params(self) -> Any:
+        """Parameters of all experts among which tokens are routed."""
+        if self.experts is None:
+            return 0
+        each = self._mlp_params(self.experts.d_ff)
+        return self.expert_layers * self.experts.count * each
+
+    @property
+    def expert_layers(self) -> Any:
+        """Layers whose MLP is a mixture of experts."""
+        if self.experts is None:
+            return 0
+        return self.layers if self.experts.layers is None else self.experts.layers
+
+    @property
+    def matmul_params(self) -> Any:
+        """Parameters of all layers' matrices: attention, MLPs, experts and their routers."""
+        if self.experts is None:
+            return self.layers * self.matmul_params_per_layer
+        dense = (self.layers - self.expert_layers) * self._mlp_params(self.d_ff)
+        shared = self.experts.shared * self._mlp_params(self.experts.d_ff)
+        always = self.expert_layers * (shared + self.d_model * self.experts.count)
+        return (
+            self.layers * self.attention_params_per_layer
+            + dense
+            + always
+            + (self.routed_params)
+        )
+
+    @property
+    def active_matmul_params(self) -> Any:
+        """Parameters of the layers' matrices that one token multiplies."""
+        if self.experts is None:
+            return self.matmul_params
+        idle = self.experts.count - self.experts.active
+        each = self._mlp_params(self.experts.d_ff)
+        return self.matmul_params - self.expert_layers * idle * each
 
     @property
     def embedding_params(self) -> Any:
@@ -77,7 +191,7 @@ class TransformerShape(Record):
     def non_embedding_params(self) -> Any:
         """Parameters of the layers, norms included."""
         norms = (2 * self.layers + 1) * self.d_model
-        return self.layers * self.matmul_params_per_layer + norms
+        return self.matmul_params + norms
 
     @property
     def params(self) -> Any:
@@ -86,21 +200,40 @@ class TransformerShape(Record):
 
     @property
     def active_params(self) -> Any:
-        """Parameters that every token multiplies: all but an untied embedding's look-up."""
-        return self.non_embedding_params + self.vocab_size * self.d_model
+        """Parameters that one token multiplies: all but idle experts and an untied look-up."""
+        idle = self.matmul_params - self.active_matmul_params
+        return self.non_embedding_params - idle + self.vocab_size * self.d_model
 
     def forward_flops(self, length: Number, *, causal: bool = True) -> Any:
         """Return the FLOPs of one forward pass per token, in sequences of `length`.
 
             2 (L · matrices + V d)  +  4 L d · context
 
-        two per multiply-add; the second term is scores and weighted values. The mean context
-        is (length + 1)/2 where the kernel skips what a causal mask hides, else length. Norms,
-        activations and softmax, which are not matrix products, are not counted.
+        two per multiply-add; the second term is scores and weighted values (`score_flops`).
+        The mean context is (length + 1)/2 where the kernel skips what a causal mask hides, else
+        length. Norms, activations and softmax, which are not matrix products, are not counted.
         """
-        matrices = self.layers * self.matmul_params_per_layer + self.vocab_size * self.d_model
+        matrices = self.active_matmul_params + self.vocab_size * self.d_model
         context = (length + 1) / 2 if causal else length
-        return 2 * matrices + 4 * self.layers * self.d_model * context
+        return 2 * matrices + self.score_flops(context)
+
+    def score_flops(self, context: Number, *, absorbed: bool = False) -> Any:
+        """Return the FLOPs of scores and weighted values of one token that sees a context.
+
+        4 L h d_h · context. Latent attention of a prompt has heads of its own sizes; in
+        decoding it is `absorbed`: queries meet the latent numbers themselves.
+        """
+        if self.latent is None:
+            return 4 * self.query_dim * self._seen(context)
+        return 2 * self.heads * self.latent.pair_dim(absorbed) * self._seen(context)
+
+    def _seen(self, context: Number) -> Any:
+        """Return the tokens that one token sees, summed over the layers."""
+        if self.window is None:
+            return self.layers * context
+        short = self.window.layers
+        near = (context + self.window.tokens - abs(context - self.window.tokens)) / 2
+        return (self.layers - short) * context + short * near
 
     def train_flops(self, length: Number, *, causal: bool = True) -> Any:
         """Return the FLOPs of training per token: the backward pass costs two forward ones."""
@@ -108,7 +241,8 @@ class TransformerShape(Record):
 
     def kv_cache_bytes(self, length: Number, *, bytes_per_number: float = 2) -> Any:
         """Return the bytes of keys and values of one sequence of `length` tokens."""
-        return 2 * self.layers * self.kv_dim * length * bytes_per_number
+        numbers = 2 * self.kv_dim if self.latent is None else self.latent.cache_dim
+        return numbers * self._seen(length) * bytes_per_number
 
     def activation_bytes(
         self, length: Number, batch: Number, *, bytes_per_number: float = 4
@@ -132,6 +266,9 @@ class TransformerShape(Record):
             ValueError: a number is not a positive integer, or the heads do not divide; the
                 sentence says which.
         """
+        for name in ("head_size", "experts", "latent", "window"):
+            if getattr(self, name) is not None:
+                raise ValueError(f"the bundled model has no {name}; leave it None to train")
         for name, value, _ in fields_with_domain(self, ""):
             if not isinstance(value, int) or value < 1:
                 raise ValueError(f"{name} is {value!r}; it must be a positive integer")

@@ -26,6 +26,7 @@ RANK = {
     "planning": 5,
     "fitting": 5,
     "grids": 5,
+    "serving": 5,
     "deciding": 6,
     "training": 6,
     "plotting": 7,
