@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import scaling_jax as sj
 from scaling_jax import laws
 from scaling_jax.deciding import cutting, decide, log_normal
-from scaling_jax.deciding.samples import joint
+from scaling_jax.deciding.scenarios import scenarios
 from tests.conftest import needs_x64
 from tests.support import approx
 

@@ -4,10 +4,10 @@ The value of knowing a source s, the other sources t staying unknown, is
 
     min over x of E_s E_t J(x; s, t)  -  E_s min over x of E_t J(x; s, t)  >=  0,
 
-both on one product of m values of s with n' samples of t, sources taken as independent.
+both on one product of m values of s with n' samples of t. Sources whose stacks are paired are
+drawn together, and are one source; others are taken as independent of one another.
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -15,93 +15,116 @@ import jax.numpy as jnp
 import numpy as np
 
 from scaling_jax.costs import Demand
-from scaling_jax.deciding.cutting import minimise
-from scaling_jax.deciding.outcomes import (
-    Detail,
-    Samples,
-    Target,
-    outcomes,
-    risk_of,
-    samples_of,
-)
-from scaling_jax.deciding.samples import Joint
-from scaling_jax.planning import Plan, plan
+from scaling_jax.deciding.optima import assessed, goals, optimum, planned
+from scaling_jax.deciding.outcomes import Question
+from scaling_jax.deciding.risks import MEAN
+from scaling_jax.deciding.scenarios import Group, Orders, Scenarios, on_device
+from scaling_jax.deciding.search import Rows, Seeker
 
 _OUTER, _INNER = 48, 192
+_MOST_RANKED = 4096
 _MAX_BREAK_EVENS = 1000
 _LEAST_SAVING = 0.01
 _BISECTIONS = 60
 
 
-class Chooser(NamedTuple):
-    """How a commitment is sought: its kind, the box to start with, and how fine it ends."""
+class Pricing(NamedTuple):
+    """How the outcomes of further samples are priced, as those of the decision are."""
 
-    adaptive: bool
-    target: Target
-    reference: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
-    tolerance: float
+    question: Question
+    convex: bool
+    fallback: float
 
-    def detail(self, x: np.ndarray, samples: Samples) -> tuple[np.ndarray, Detail]:
-        """Return slopes and outcomes of m commitments, each in its n samples, on the host."""
-        at = jnp.asarray(x, self.reference.dtype)
-        found = outcomes(at, self.reference, samples, self.target, adaptive=self.adaptive)
-        return jax.tree.map(np.asarray, found)
-
-    def risk(
-        self, x: np.ndarray, samples: Samples, risk: str = "mean", level: float = 0.0
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return the risk of m commitments, and subgradients.
-
-        Where some sample has no such model the risk is infinite and the gradient leads back:
-        a size that is too small never reaches a loss, one too large is not served in a budget.
-        """
-        slopes, detail = self.detail(x, samples)
-        outcome, best = np.asarray(detail.outcome), np.asarray(samples.best)
-        value, gradient = risk_of(outcome, slopes, best, risk, level)
-        missing = ~(np.isfinite(value) & np.all(np.isfinite(gradient), axis=1))
-        back = -1.0 if self.target.budget is None else 1.0
-        return np.where(missing, np.inf, value), np.where(missing[:, None], back, gradient)
+    def rows(self, groups: list[Group], weights: np.ndarray) -> Rows:
+        """Return groups of leaves [m, n] as rows of samples."""
+        samples, kinds = [], []
+        for group in groups:
+            flat = on_device(jax.tree.map(np.ravel, group))
+            goal = goals(self.question, flat)
+            found = optimum(self.question, flat, goal, convex=self.convex)
+            sample = assessed(self.question, flat, found, goal, self.fallback)
+            shape = np.shape(jax.tree.leaves(group)[0])
+            samples.append(jax.tree.map(lambda leaf, shape=shape: leaf.reshape(shape), sample))
+            kinds.append("no" if bool(jnp.all(sample.feasible)) else "some")
+        return Rows(tuple(samples), tuple(kinds), weights)
 
 
-def values_of_knowing(chooser: Chooser, joint: Joint) -> dict[str, float]:
-    """Return, for each uncertain source, what knowing it before choosing saves on average."""
-    values = {}
-    for source in joint.uncertain:
-        product = _product(joint, chooser.target, source)
-        samples = samples_of(product, plan_each(product, chooser.target), chooser.target)
-        count = len(samples.best)
+def products(drawn: Scenarios, pricing: Pricing) -> dict[str, list[Rows]]:
+    """Return, for each uncertain source, its product with the others.
 
-        def each(x: np.ndarray, samples: Samples = samples) -> tuple[np.ndarray, np.ndarray]:
-            return chooser.risk(x, samples)
-
-        def together(
-            x: np.ndarray, each: Callable = each, count: int = count
-        ) -> tuple[np.ndarray, np.ndarray]:
-            value, gradient = each(np.repeat(x, count, axis=0))
-            if np.isinf(value).any():  # then only what leads back counts
-                gradient = gradient[np.isinf(value)]
-            return value.mean(keepdims=True), gradient.mean(axis=0, keepdims=True)
-
-        low, high = (np.tile(edge, (count, 1)) for edge in (chooser.low, chooser.high))
-        known = minimise(each, low, high, chooser.tolerance)
-        (unknown,) = minimise(together, low[:1], high[:1], chooser.tolerance)
-        saved = unknown.value - np.mean([search.value for search in known])
-        values[source] = max(float(saved), 0.0)
-    return values
+    A row holds one value of the source. The values of a law are in blocks, one a family.
+    """
+    return {
+        " and ".join(source): list(_product(drawn, pricing, source))
+        for source in drawn.uncertain
+    }
 
 
-def _product(joint: Joint, target: Target, source: str) -> Joint:
-    """Return m values of a source, in rows, with n' samples of the others, in columns."""
-    middle = joint.take(np.zeros(joint.size, int), **{source: np.arange(joint.size)})
-    plans = plan_each(middle, target)
-    # Equally spaced in the order of what they lead to: strata of equal probability.
-    order = np.argsort(np.asarray(plans.total_cost / plans.loss), kind="stable")
-    rows = order[_middles(joint.size, _OUTER)][:, None]
-    columns = _middles(joint.size, _INNER)[None, :]
-    rows, columns = np.broadcast_arrays(rows, columns)
-    return joint.take(columns, **{source: rows})
+def _product(drawn: Scenarios, pricing: Pricing, source: tuple[str, ...]) -> list[Rows]:
+    every = range(len(drawn.orders))
+    if "law" in source:
+        return [_block(drawn, pricing, source, [family]) for family in every]
+    return [_block(drawn, pricing, source, list(every))]
+
+
+def _block(
+    drawn: Scenarios, pricing: Pricing, source: tuple[str, ...], members: list[int]
+) -> Rows:
+    """Return rows of one value of the source each, and columns of the rest, by family."""
+    values = _ranked(drawn, pricing.question, source, members[0])
+    groups, weights = [], []
+    for family in members:
+        columns = _middles(len(drawn.weights[family]), _INNER)
+        orders = _orders(drawn, source, family, values, columns)
+        groups.append(drawn.given.group(family, orders))
+        share = float(drawn.weights[family].sum()) / len(columns)
+        weights.append(np.full((len(values), len(columns)), share))
+    return pricing.rows(groups, np.concatenate(weights, axis=1))
+
+
+def _orders(
+    drawn: Scenarios,
+    source: tuple[str, ...],
+    family: int,
+    values: np.ndarray,
+    columns: np.ndarray,
+) -> Orders:
+    """Return the elements [m, n] of a product: of the source by row, of the rest by column."""
+    shape = len(values), len(columns)
+    rows = values[:, None]
+    orders = {}
+    for name, order in drawn.orders[family].items():
+        if name in source:
+            at = order[rows] if "law" in source else rows
+        else:
+            at = order[columns][None, :]
+        orders[name] = np.broadcast_to(at, shape)
+    return orders
+
+
+def _ranked(
+    drawn: Scenarios, question: Question, source: tuple[str, ...], family: int
+) -> np.ndarray:
+    """Return the middles of strata of a source, ordered by the plans that it leads to.
+
+    With a law in it a value is a joint sample of the family, else an element of its stack.
+    """
+    order = drawn.orders[family][source[0]]
+    values = np.arange(len(order)) if "law" in source else np.unique(order)
+    if len(set(order.tolist())) == 1:
+        values = values[:1]
+    if len(values) <= _OUTER:
+        return values
+    values = values[_middles(len(values), _MOST_RANKED)]
+    first = np.zeros(1, int)
+    orders = {
+        name: np.ravel(each)
+        for name, each in _orders(drawn, source, family, values, first).items()
+    }
+    group = on_device(drawn.given.group(family, orders))
+    plans = planned(question, group, goals(question, group))
+    ranked = np.argsort(np.asarray(plans.total_cost / plans.loss), kind="stable")
+    return values[ranked[_middles(len(values), _OUTER)]]
 
 
 def _middles(size: int, count: int) -> np.ndarray:
@@ -110,34 +133,82 @@ def _middles(size: int, count: int) -> np.ndarray:
     return ((np.arange(count) + 0.5) * size / count).astype(int)
 
 
-def break_even(joint: Joint, target: Target) -> np.ndarray:
-    """Return the demand, in tokens, at which the plan saves 1 % of the baseline's cost.
+def value_of_knowing(seeker: Seeker, blocks: list[Rows]) -> float:
+    """Return what knowing a source before choosing saves on average."""
+    known = 0.0
+    for rows in blocks:
+        share = rows.weights.sum(axis=1, keepdims=True)
+        apart = rows._replace(weights=rows.weights / share)
+        found = seeker.least(apart, MEAN)
+        known += float(share.mean()) * float(np.mean([each.value for each in found]))
+    (unknown,) = seeker.least(_pooled(blocks), MEAN)
+    return max(unknown.value - known, 0.0)
 
-    One for each of some samples; each demand keeps its split into input and output. Infinite
-    where no demand saves as much.
+
+def _pooled(blocks: list[Rows]) -> Rows:
+    """Return all samples in one row."""
+    samples = [
+        jax.tree.map(lambda leaf: leaf.reshape(1, -1), sample)
+        for rows in blocks
+        for sample in rows.samples
+    ]
+    kinds = [kind for rows in blocks for kind in rows.compromise]
+    weights = [
+        (rows.weights[:, part] / len(rows.weights)).reshape(1, -1)
+        for rows in blocks
+        for part in _parts(rows)
+    ]
+    return Rows(tuple(samples), tuple(kinds), np.concatenate(weights, axis=1))
+
+
+def _parts(rows: Rows) -> list[slice]:
+    """Return the columns of each family."""
+    ends = np.cumsum([each.best.shape[1] for each in rows.samples])
+    return [slice(start, end) for start, end in zip([0, *ends[:-1]], ends, strict=True)]
+
+
+def break_even(
+    groups: list[Group], weights: list[np.ndarray], question: Question
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the demands, in tokens, at which the plan saves 1 % of the baseline's cost.
+
+    One for each of some samples, with its weight; each demand is scaled, so that it keeps its
+    split into input and output and its requests their length. Infinite where no demand saves
+    as much.
     """
-    if joint.size > _MAX_BREAK_EVENS:
-        joint = joint.take(_middles(joint.size, _MAX_BREAK_EVENS))
-    served = joint.demand.tokens
-    split = jax.tree.map(
-        lambda one, typical: np.where(
-            served > 0, one / np.where(served > 0, served, 1), typical
-        ),
-        joint.demand,
-        Demand.of_tokens(1.0),
-    )
-    low, high = np.full(joint.size, np.log(1e3)), np.full(joint.size, np.log(1e18))
-    for _ in range(_BISECTIONS):
-        middle = (low + high) / 2
-        tokens = np.exp(middle).astype(served.dtype)
-        demand = jax.tree.map(lambda part, tokens=tokens: part * tokens, split)
-        enough = (
-            np.asarray(plan_each(joint._replace(demand=demand), target).saving) >= _LEAST_SAVING
+    found, shares = [], []
+    for group, weight in zip(groups, weights, strict=True):
+        kept = _middles(len(weight), _MAX_BREAK_EVENS)
+        found.append(np.asarray(_break_even(on_device(group.take(kept)), question)))
+        shares.append(np.full(len(kept), weight.sum() / len(kept)))
+    return np.concatenate(found), np.concatenate(shares)
+
+
+@jax.jit
+def _break_even(group: Group, question: Question) -> jax.Array:
+    demand = group.demand
+    served = demand.tokens
+    some = served > 0
+    typical = Demand.of_tokens(jnp.ones_like(served))
+    if demand.requests is None:
+        typical = Demand(
+            input_tokens=typical.input_tokens, output_tokens=typical.output_tokens
         )
-        low, high = np.where(enough, low, middle), np.where(enough, middle, high)
-    return np.where(high < np.log(1e18), np.exp(high), np.inf)
+    unit = jax.tree.map(
+        lambda x, usual: jnp.where(some, x / jnp.where(some, served, 1.0), usual),
+        demand,
+        typical,
+    )
+    goal = goals(question, group)
 
+    def halve(_: int, ends: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        low, high = ends
+        middle = (low + high) / 2
+        scaled = group._replace(demand=unit.scaled(jnp.exp(middle)))
+        enough = planned(question, scaled, goal).saving >= _LEAST_SAVING
+        return jnp.where(enough, low, middle), jnp.where(enough, middle, high)
 
-def plan_each(joint: Joint, target: Target) -> Plan:
-    """Return the plan of every one of joint samples."""
-    return plan(joint.law, joint.cost, joint.demand, loss=target.loss, budget=target.budget)
+    last = jnp.full_like(served, np.log(1e18))
+    ends = jnp.full_like(served, np.log(1e3)), last
+    high = jax.lax.fori_loop(0, _BISECTIONS, halve, ends)[1]
+    return jnp.where(high < last, jnp.exp(high), jnp.inf)

@@ -1,0 +1,144 @@
+"""What is best in each sample, and what quality is worth there.
+
+The price p of a goal (a loss l, or a budget K) is what the plan would save, at the margin, by
+missing it by one unit: p = -dC*/dl at a loss, -dL*/dK at a budget. Where outcomes are not
+convex, as with a step in the cost, missing the goal by much may save more than that, and then
+p is raised to the steepest saving found; what is better than the goal earns the least that it
+costs. So in every sample no model has an outcome below the plan's, J*, and regret is not
+negative.
+
+A sample without a plan has no such price: it is given the median price of those that have
+one, and its J* is the outcome of the best compromise at this price.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from scaling_jax.deciding.outcomes import Question, Sample, loss_of
+from scaling_jax.deciding.scalar import least
+from scaling_jax.deciding.scenarios import Group
+from scaling_jax.planning import Plan
+from scaling_jax.deciding._shim import compute_optimal, plan  # TEMP
+from scaling_jax.solve import Status
+
+# How far from the goal prices are looked for, as shares of it.
+_CHORDS = tuple(float(each) for each in np.geomspace(1e-3, 0.6, 8))
+# The logs of the shares by which a compromise misses the goal.
+_LEAST_MISS, _LARGEST_MISS = -14.0, 14.0
+_POINTS, _SECTIONS = 41, 36
+
+
+class Optimum(NamedTuple):
+    """What is best in each sample: its plan, the outcome J*, and the two prices."""
+
+    plans: Plan
+    best: jax.Array
+    over: jax.Array
+    under: jax.Array
+
+
+def goals(question: Question, group: Group) -> jax.Array:
+    """Return the loss or the budget that each sample aims at."""
+    shape = jnp.shape(jax.tree.leaves(group)[0])
+    if question.match_params is None:
+        goal = question.budget if question.loss is None else question.loss
+        return jnp.full(shape, goal)
+    params = jnp.full(shape, question.match_params)
+    if question.match_tokens is None:
+        tokens = compute_optimal(group.law, params=params, axes=group.axes).tokens
+    else:
+        tokens = jnp.full(shape, question.match_tokens)
+    return loss_of(group, jnp.log(params), jnp.log(tokens))
+
+
+def planned(question: Question, group: Group, goal: Any) -> Plan:
+    """Return the plan of every sample for a goal."""
+    target = {"budget" if question.at_budget else "loss": goal}
+    limits = {"max_params": question.max_params, "max_tokens": question.max_tokens}
+    return plan(group.law, group.cost, group.demand, **target, **limits, axes=group.axes)
+
+
+def optimum(question: Question, group: Group, goal: Any, *, convex: bool) -> Optimum:
+    """Return what is best in each sample; NaN where it has no plan."""
+    plans = planned(question, group, goal)
+    slope = plans.marginal_cost
+    best, price = question.exchange(plans.total_cost, plans.loss)[0], -slope
+    if question.at_budget:
+        price = -1 / slope
+    if convex:
+        return Optimum(plans, best, price, price)
+    return Optimum(plans, best, *_supporting(question, group, goal, best, price))
+
+
+@jax.jit
+def _supporting(
+    question: Question, group: Group, goal: jax.Array, best: jax.Array, price: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Return the prices at which neither missing the goal nor beating it pays."""
+    over = under = price
+    for share in _CHORDS:
+        more, less = (
+            question.exchange(each.total_cost, each.loss)[0]
+            for each in (planned(question, group, goal * f) for f in (1 + share, 1 - share))
+        )
+        over = jnp.fmax(over, (best - more) / (share * goal))
+        under = jnp.fmin(under, (less - best) / (share * goal))
+    return over, under
+
+
+class Compromise(NamedTuple):
+    """The best model where the goal is out of reach, by the goal that it does reach."""
+
+    best: jax.Array
+    reached: jax.Array
+
+
+@jax.jit
+def compromise(
+    question: Question, group: Group, goal: jax.Array, over: jax.Array
+) -> Compromise:
+    """Return the least of O*(q) + p (q - goal) over q > goal, O* the objective of a plan."""
+
+    def outcome(log_miss: jax.Array) -> jax.Array:
+        miss = goal * jnp.exp(log_miss)
+        found = planned(question, group, goal + miss)
+        value = question.exchange(found.total_cost, found.loss)[0] + over * miss
+        return jnp.where(jnp.isnan(value), jnp.inf, value)
+
+    low, high = jnp.full_like(goal, _LEAST_MISS), jnp.full_like(goal, _LARGEST_MISS)
+    log_miss, best = least(outcome, low, high, _POINTS, _SECTIONS)
+    return Compromise(best, goal * (1 + jnp.exp(log_miss)))
+
+
+def feasible(plans: Plan) -> np.ndarray:
+    """Return which samples have a plan.
+
+    Raises:
+        ValueError: inputs of a sample are outside their domains.
+    """
+    status = np.asarray(plans.status)
+    invalid = int(np.sum(status == Status.INVALID))
+    if invalid:
+        raise ValueError(
+            f"{invalid} of the {status.size} samples have an input outside its domain, or NaN"
+        )
+    return status == Status.CONVERGED
+
+
+def assessed(
+    question: Question, group: Group, found: Optimum, goal: jax.Array, fallback: Any
+) -> Sample:
+    """Return the samples as outcomes need them, those without a plan at the fallback price."""
+    reachable = found.plans.status == Status.CONVERGED
+    priced = reachable & jnp.isfinite(found.over)
+    over = jnp.where(priced, found.over, fallback)
+    best, under = found.best, jnp.where(jnp.isfinite(found.under), found.under, over)
+    if not bool(jnp.all(reachable)):
+        other = compromise(question, group, goal, over)
+        best = jnp.where(reachable, best, other.best)
+    return Sample(
+        group=group, goal=goal, best=best, over=over, under=under, feasible=reachable
+    )

@@ -1,0 +1,207 @@
+"""What is to be decided: the samples with their plans and prices, ready for a search."""
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from scaling_jax._axes import check_axes
+from scaling_jax.deciding.convexity import outcomes_are_convex
+from scaling_jax.deciding.information import Pricing
+from scaling_jax.deciding.optima import (
+    Optimum,
+    assessed,
+    feasible,
+    goals,
+    optimum,
+    planned,
+)
+from scaling_jax.deciding.outcomes import Question
+from scaling_jax.deciding.risks import median
+from scaling_jax.deciding.scenarios import Group, Scenarios, on_device, scenarios
+from scaling_jax.deciding.search import Rows
+from scaling_jax.planning import Plan, PlanError
+
+_TARGETS = ("loss", "budget", "match_params")
+
+
+class Part(NamedTuple):
+    """Those samples of a family that have a plan, or those that have none."""
+
+    family: int
+    index: np.ndarray
+    reached: bool
+
+
+class Problem(NamedTuple):
+    """Samples, and what is best in each.
+
+    Attributes:
+        drawn: the joint samples.
+        kept: those that count: without those that are dropped.
+        pricing: the question, and how outcomes are priced.
+        parts: which samples stand where in `rows`.
+        rows: the samples in one row.
+        plans: the plans of those that have one.
+        plan_weights: their weights, of sum 1.
+        samples, feasible, share: how many samples there were, how many have a plan, and
+            the share of the weight that these have.
+        dropped: whether the others are left out.
+    """
+
+    drawn: Scenarios
+    kept: Scenarios
+    pricing: Pricing
+    parts: list[Part]
+    rows: Rows
+    plans: Plan
+    plan_weights: np.ndarray
+    samples: int
+    feasible: int
+    share: float
+    dropped: bool
+
+
+def posed(
+    laws: Any,
+    cost: Any,
+    demands: Any,
+    axes: Mapping[str, Any],
+    asked: dict[str, Any],
+    *,
+    seed: int,
+    paired: bool,
+    drop: bool,
+) -> Problem:
+    """Return the problem; the arguments are those of `decide`."""
+    question = _question(asked)
+    drawn = scenarios(laws, cost, demands, axes, seed, paired=paired)
+    for law in drawn.given.laws:
+        check_axes(law, drawn.given.cost, axes)
+    convex = outcomes_are_convex(drawn.given.laws, drawn.given.cost)
+    groups = [on_device(group) for group in drawn.groups()]
+    if drawn.size == 1:  # refused, where it has to be, with the planner's own sentence
+        single = groups[0].take(0)
+        planned(question, single, goals(question, single))
+    aims = [goals(question, group) for group in groups]
+    found = [
+        optimum(question, group, goal, convex=convex)
+        for group, goal in zip(groups, aims, strict=True)
+    ]
+    reached = [feasible(each.plans) for each in found]
+    if not any(each.any() for each in reached):
+        raise PlanError(f"none of the {drawn.size} samples has a plan for {_target(question)}")
+    weights = np.concatenate([w[r] for w, r in zip(drawn.weights, reached, strict=True)])
+    pricing = Pricing(question, convex, _fallback(found, reached, weights))
+    parts = _parts(reached, drop=drop)
+    rows = _rows(pricing, groups, aims, found, parts, drawn.weights)
+    return Problem(
+        drawn=drawn,
+        kept=_only(drawn, reached) if drop else drawn,
+        pricing=pricing,
+        parts=parts,
+        rows=rows,
+        plans=_plans(found, reached),
+        plan_weights=weights / weights.sum(),
+        samples=drawn.size,
+        feasible=len(weights),
+        share=float(weights.sum()),
+        dropped=drop,
+    )
+
+
+def with_plans(problem: Problem) -> tuple[list[Group], list[np.ndarray]]:
+    """Return the samples that have a plan, by family, and their weights."""
+    ends = np.cumsum([each.best.shape[1] for each in problem.rows.samples])
+    weights = np.split(problem.rows.weights[0], ends[:-1])
+    reached = [i for i, part in enumerate(problem.parts) if part.reached]
+    groups = [
+        jax.tree.map(lambda leaf: leaf[0], problem.rows.samples[i].group) for i in reached
+    ]
+    return groups, [weights[i] for i in reached]
+
+
+def _question(asked: dict[str, Any]) -> Question:
+    given = {name: float(value) for name, value in asked.items() if value is not None}
+    targets = [name for name in _TARGETS if name in given]
+    if not targets:
+        raise ValueError("decide needs a target: give loss or budget, or match_params")
+    if len(targets) > 1:
+        raise ValueError(
+            f"{' and '.join(targets)} are both given; decide takes exactly one of them"
+        )
+    if "match_tokens" in given and "match_params" not in given:
+        raise ValueError("match_tokens is given without match_params; give both")
+    for name, value in given.items():
+        if not 0 < value < math.inf:
+            raise ValueError(f"{name} is {value:g}; it must be positive and finite")
+    return Question(**given)
+
+
+def _target(question: Question) -> str:
+    name = next(each for each in _TARGETS if getattr(question, each) is not None)
+    return f"{name} {getattr(question, name):g}"
+
+
+def _fallback(
+    found: list[Optimum], reached: list[np.ndarray], weights: np.ndarray
+) -> float:
+    """Return the median price over the samples that have a plan."""
+    prices = np.concatenate(
+        [np.asarray(each.over)[r] for each, r in zip(found, reached, strict=True)]
+    )
+    priced = np.isfinite(prices)
+    return median(prices[priced], weights[priced]) if priced.any() else 0.0
+
+
+def _parts(reached: list[np.ndarray], *, drop: bool) -> list[Part]:
+    parts = []
+    for family, each in enumerate(reached):
+        parts.append(Part(family, np.flatnonzero(each), True))
+        if not drop:
+            parts.append(Part(family, np.flatnonzero(~each), False))
+    return [part for part in parts if part.index.size]
+
+
+def _rows(
+    pricing: Pricing,
+    groups: list[Group],
+    aims: list[jax.Array],
+    found: list[Optimum],
+    parts: list[Part],
+    weights: tuple[np.ndarray, ...],
+) -> Rows:
+    samples, shares = [], []
+    for family, index, _ in parts:
+        each = jax.tree.map(
+            lambda leaf, index=index: leaf[index],
+            (groups[family], found[family], aims[family]),
+        )
+        sample = assessed(pricing.question, *each, pricing.fallback)
+        samples.append(jax.tree.map(lambda leaf: leaf[None], sample))
+        shares.append(weights[family][index])
+    share = np.concatenate(shares)[None]
+    compromise = tuple("no" if part.reached else "all" for part in parts)
+    return Rows(tuple(samples), compromise, share / share.sum())
+
+
+def _plans(found: list[Optimum], reached: list[np.ndarray]) -> Plan:
+    kept = [
+        jax.tree.map(lambda leaf, r=r: np.asarray(leaf)[r], each.plans)
+        for each, r in zip(found, reached, strict=True)
+    ]
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves), *kept)
+
+
+def _only(drawn: Scenarios, reached: list[np.ndarray]) -> Scenarios:
+    """Return the samples that have a plan."""
+    kept = [i for i, each in enumerate(reached) if each.any()]
+    total = sum(float(drawn.weights[i][reached[i]].sum()) for i in kept)
+    orders = tuple(
+        {name: order[reached[i]] for name, order in drawn.orders[i].items()} for i in kept
+    )
+    weights = tuple(drawn.weights[i][reached[i]] / total for i in kept)
+    given = drawn.given._replace(laws=tuple(drawn.given.laws[i] for i in kept))
+    return Scenarios(given, orders, weights, drawn.uncertain)
