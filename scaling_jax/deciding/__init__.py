@@ -5,3 +5,5 @@ from scaling_jax.deciding.records import Commitment as Commitment
 from scaling_jax.deciding.records import Decision as Decision
 from scaling_jax.deciding.risks import RISKS as RISKS
 from scaling_jax.deciding.samples import log_normal as log_normal
+from scaling_jax.deciding.sensitivity import RiskGradient as RiskGradient
+from scaling_jax.deciding.sensitivity import risk_gradient as risk_gradient

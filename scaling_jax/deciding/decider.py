@@ -136,14 +136,11 @@ def _decision(problem: Problem, risk: Risk, infeasible: str) -> Decision:
     question, plans, weights = problem.pricing.question, problem.plans, problem.plan_weights
     rows = problem.rows
     optimal = {"params": plans.params, "tokens": plans.tokens}
-    optimal |= (
-        {"loss": plans.loss} if question.at_budget else {"total_cost": plans.total_cost}
-    )
+    optimal |= {"loss": plans.loss} if question.at_budget else {"total_cost": plans.total_cost}
     expected = float((rows.best * rows.weights).sum())
     known = products(problem.kept, problem.pricing)
     adaptive, fixed = (
-        _commit(problem, risk, expected, known, adaptive=adaptive)
-        for adaptive in (True, False)
+        _commit(problem, risk, expected, known, adaptive=adaptive) for adaptive in (True, False)
     )
     even = break_even(*with_plans(problem), question)
     return Decision(
@@ -152,7 +149,9 @@ def _decision(problem: Problem, risk: Risk, infeasible: str) -> Decision:
         feasible=problem.feasible,
         feasible_share=problem.share,
         infeasible=infeasible,
-        unit="nats" if question.at_budget else getattr(problem.drawn.given.cost, "unit", "units"),
+        unit="nats"
+        if question.at_budget
+        else getattr(problem.drawn.given.cost, "unit", "units"),
         medians={name: median(np.asarray(each), weights) for name, each in optimal.items()},
         intervals={name: central(np.asarray(each), weights) for name, each in optimal.items()},
         expected_optimum=expected,
@@ -160,6 +159,7 @@ def _decision(problem: Problem, risk: Risk, infeasible: str) -> Decision:
         fixed=fixed,
         break_even=central(*even),
         break_even_median=median(*even),
+        risk=risk,
         problem=problem,
     )
 
@@ -213,15 +213,12 @@ def _commit(
             "no one model has an outcome in every sample, so that none can be committed to; "
             "relax a limit, or look at the samples' own plans"
         )
-    outcome, tokens, loss, cost = (
-        each[0] for each in seeker.detail(found.x[None], rows)[1]
-    )
+    outcome, tokens, loss, cost = (each[0] for each in seeker.detail(found.x[None], rows))
     best, weights = rows.best[0], rows.weights[0]
     regret = np.maximum(outcome - best, 0)  # below it only by rounding
     resource = question.exchange(cost, loss)[1]
-    wanted = np.concatenate([np.asarray(each.goal[0]) for each in rows.samples])
     slack = float(np.finfo(outcome.dtype).eps) ** 0.75
-    reached = float((weights * (resource <= wanted * (1 + slack))).sum())
+    reached = float((weights * (resource <= rows.goal[0] * (1 + slack))).sum())
     expected_regret = float((regret * weights).sum())
     return Commitment(
         params=float(seeker.reference[0] * np.exp(found.x[0])),
@@ -238,7 +235,5 @@ def _commit(
         regret=expected_regret,
         regret_share=expected_regret / scale,
         worst_regret=float(regret.max()),
-        value_of={
-            name: value_of_knowing(seeker, blocks) for name, blocks in known.items()
-        },
+        value_of={name: value_of_knowing(seeker, blocks) for name, blocks in known.items()},
     )

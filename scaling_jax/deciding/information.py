@@ -15,11 +15,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from scaling_jax.costs import Demand
-from scaling_jax.deciding.optima import assessed, goals, optimum, planned
+from scaling_jax.deciding.blocks import in_blocks
+from scaling_jax.deciding.optima import Optimum, assessed, goals, optimum, planned
 from scaling_jax.deciding.outcomes import Question
 from scaling_jax.deciding.risks import MEAN
-from scaling_jax.deciding.scenarios import Group, Orders, Scenarios, on_device
-from scaling_jax.deciding.search import Rows, Seeker
+from scaling_jax.deciding.scenarios import Group, Orders, Scenarios
+from scaling_jax.deciding.search import Rows, Seeker, Stack
 
 _OUTER, _INNER = 48, 192
 _MOST_RANKED = 4096
@@ -29,24 +30,33 @@ _BISECTIONS = 60
 
 
 class Pricing(NamedTuple):
-    """How the outcomes of further samples are priced, as those of the decision are."""
+    """How outcomes are priced, and the size of the blocks in which they are worked out."""
 
     question: Question
     convex: bool
     fallback: float
+    size: int
+
+    def optimum(self, group: Group) -> Optimum:
+        """Return what is best in each of the samples, on the host."""
+        return in_blocks(
+            lambda each: optimum(self.question, each, convex=self.convex), group, self.size
+        )
 
     def rows(self, groups: list[Group], weights: np.ndarray) -> Rows:
-        """Return groups of leaves [m, n] as rows of samples."""
-        samples, kinds = [], []
+        """Return groups of leaves [m, n], one a family, as rows of samples."""
+        stacks = []
         for group in groups:
-            flat = on_device(jax.tree.map(np.ravel, group))
-            goal = goals(self.question, flat)
-            found = optimum(self.question, flat, goal, convex=self.convex)
-            sample = assessed(self.question, flat, found, goal, self.fallback)
-            shape = np.shape(jax.tree.leaves(group)[0])
-            samples.append(jax.tree.map(lambda leaf, shape=shape: leaf.reshape(shape), sample))
-            kinds.append("no" if bool(jnp.all(sample.feasible)) else "some")
-        return Rows(tuple(samples), tuple(kinds), weights)
+            flat = jax.tree.map(np.ravel, group)
+            sample = assessed(self.question, flat, self.optimum(flat), self.fallback, self.size)
+            stacks.append(Stack.of(sample, len(weights), self.size))
+        return Rows.of(stacks, weights)
+
+
+def largest_product(drawn: Scenarios) -> int:
+    """Return how many samples of one family a product has, at most."""
+    size = max(map(len, drawn.weights))
+    return min(size, _OUTER) * min(size, _INNER) if drawn.uncertain else 1
 
 
 def products(drawn: Scenarios, pricing: Pricing) -> dict[str, list[Rows]]:
@@ -71,7 +81,7 @@ def _block(
     drawn: Scenarios, pricing: Pricing, source: tuple[str, ...], members: list[int]
 ) -> Rows:
     """Return rows of one value of the source each, and columns of the rest, by family."""
-    values = _ranked(drawn, pricing.question, source, members[0])
+    values = _ranked(drawn, pricing, source, members[0])
     groups, weights = [], []
     for family in members:
         columns = _middles(len(drawn.weights[family]), _INNER)
@@ -103,7 +113,7 @@ def _orders(
 
 
 def _ranked(
-    drawn: Scenarios, question: Question, source: tuple[str, ...], family: int
+    drawn: Scenarios, pricing: Pricing, source: tuple[str, ...], family: int
 ) -> np.ndarray:
     """Return the middles of strata of a source, ordered by the plans that it leads to.
 
@@ -121,9 +131,8 @@ def _ranked(
         name: np.ravel(each)
         for name, each in _orders(drawn, source, family, values, first).items()
     }
-    group = on_device(drawn.given.group(family, orders))
-    plans = planned(question, group, goals(question, group))
-    ranked = np.argsort(np.asarray(plans.total_cost / plans.loss), kind="stable")
+    plans = pricing.optimum(drawn.given.group(family, orders)).plans
+    ranked = np.argsort(plans.total_cost / plans.loss, kind="stable")
     return values[ranked[_middles(len(values), _OUTER)]]
 
 
@@ -147,24 +156,13 @@ def value_of_knowing(seeker: Seeker, blocks: list[Rows]) -> float:
 
 def _pooled(blocks: list[Rows]) -> Rows:
     """Return all samples in one row."""
-    samples = [
-        jax.tree.map(lambda leaf: leaf.reshape(1, -1), sample)
-        for rows in blocks
-        for sample in rows.samples
-    ]
-    kinds = [kind for rows in blocks for kind in rows.compromise]
-    weights = [
-        (rows.weights[:, part] / len(rows.weights)).reshape(1, -1)
-        for rows in blocks
-        for part in _parts(rows)
-    ]
-    return Rows(tuple(samples), tuple(kinds), np.concatenate(weights, axis=1))
-
-
-def _parts(rows: Rows) -> list[slice]:
-    """Return the columns of each family."""
-    ends = np.cumsum([each.best.shape[1] for each in rows.samples])
-    return [slice(start, end) for start, end in zip([0, *ends[:-1]], ends, strict=True)]
+    stacks, weights = [], []
+    for rows in blocks:
+        ends = np.cumsum([stack.shape[1] for stack in rows.stacks])
+        parts = np.split(rows.weights / len(rows.weights), ends[:-1], axis=1)
+        stacks += [stack.in_one_row() for stack in rows.stacks]
+        weights += [part.reshape(1, -1) for part in parts]
+    return Rows.of(stacks, np.concatenate(weights, axis=1))
 
 
 def break_even(
@@ -179,7 +177,7 @@ def break_even(
     found, shares = [], []
     for group, weight in zip(groups, weights, strict=True):
         kept = _middles(len(weight), _MAX_BREAK_EVENS)
-        found.append(np.asarray(_break_even(on_device(group.take(kept)), question)))
+        found.append(np.asarray(_break_even(group.take(kept), question)))
         shares.append(np.full(len(kept), weight.sum() / len(kept)))
     return np.concatenate(found), np.concatenate(shares)
 
@@ -191,9 +189,7 @@ def _break_even(group: Group, question: Question) -> jax.Array:
     some = served > 0
     typical = Demand.of_tokens(jnp.ones_like(served))
     if demand.requests is None:
-        typical = Demand(
-            input_tokens=typical.input_tokens, output_tokens=typical.output_tokens
-        )
+        typical = Demand(input_tokens=typical.input_tokens, output_tokens=typical.output_tokens)
     unit = jax.tree.map(
         lambda x, usual: jnp.where(some, x / jnp.where(some, served, 1.0), usual),
         demand,

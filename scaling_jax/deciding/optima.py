@@ -17,11 +17,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from scaling_jax.deciding._shim import compute_optimal, plan  # TEMP
+from scaling_jax.deciding.blocks import in_blocks
 from scaling_jax.deciding.outcomes import Question, Sample, loss_of
 from scaling_jax.deciding.scalar import least
 from scaling_jax.deciding.scenarios import Group
 from scaling_jax.planning import Plan
-from scaling_jax.deciding._shim import compute_optimal, plan  # TEMP
 from scaling_jax.solve import Status
 
 # How far from the goal prices are looked for, as shares of it.
@@ -32,8 +33,9 @@ _POINTS, _SECTIONS = 41, 36
 
 
 class Optimum(NamedTuple):
-    """What is best in each sample: its plan, the outcome J*, and the two prices."""
+    """What is best in each sample: its goal and plan, the outcome J*, and the two prices."""
 
+    goal: jax.Array
     plans: Plan
     best: jax.Array
     over: jax.Array
@@ -61,19 +63,20 @@ def planned(question: Question, group: Group, goal: Any) -> Plan:
     return plan(group.law, group.cost, group.demand, **target, **limits, axes=group.axes)
 
 
-def optimum(question: Question, group: Group, goal: Any, *, convex: bool) -> Optimum:
+@jax.jit(static_argnames="convex")
+def optimum(question: Question, group: Group, *, convex: bool) -> Optimum:
     """Return what is best in each sample; NaN where it has no plan."""
+    goal = goals(question, group)
     plans = planned(question, group, goal)
     slope = plans.marginal_cost
     best, price = question.exchange(plans.total_cost, plans.loss)[0], -slope
     if question.at_budget:
         price = -1 / slope
     if convex:
-        return Optimum(plans, best, price, price)
-    return Optimum(plans, best, *_supporting(question, group, goal, best, price))
+        return Optimum(goal, plans, best, price, price)
+    return Optimum(goal, plans, best, *_supporting(question, group, goal, best, price))
 
 
-@jax.jit
 def _supporting(
     question: Question, group: Group, goal: jax.Array, best: jax.Array, price: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
@@ -89,28 +92,20 @@ def _supporting(
     return over, under
 
 
-class Compromise(NamedTuple):
-    """The best model where the goal is out of reach, by the goal that it does reach."""
-
-    best: jax.Array
-    reached: jax.Array
-
-
 @jax.jit
-def compromise(
-    question: Question, group: Group, goal: jax.Array, over: jax.Array
-) -> Compromise:
+def compromise(question: Question, group: Group, goal: jax.Array, over: jax.Array) -> jax.Array:
     """Return the least of O*(q) + p (q - goal) over q > goal, O* the objective of a plan."""
 
-    def outcome(log_miss: jax.Array) -> jax.Array:
+    def outcome(log_miss: jax.Array, group: Group, goal: Any, over: Any) -> jax.Array:
         miss = goal * jnp.exp(log_miss)
         found = planned(question, group, goal + miss)
         value = question.exchange(found.total_cost, found.loss)[0] + over * miss
         return jnp.where(jnp.isnan(value), jnp.inf, value)
 
+    held = jax.lax.stop_gradient((group, goal, over))
     low, high = jnp.full_like(goal, _LEAST_MISS), jnp.full_like(goal, _LARGEST_MISS)
-    log_miss, best = least(outcome, low, high, _POINTS, _SECTIONS)
-    return Compromise(best, goal * (1 + jnp.exp(log_miss)))
+    log_miss, _ = least(lambda x: outcome(x, *held), low, high, _POINTS, _SECTIONS)
+    return outcome(jax.lax.stop_gradient(log_miss), group, goal, over)
 
 
 def feasible(plans: Plan) -> np.ndarray:
@@ -129,16 +124,19 @@ def feasible(plans: Plan) -> np.ndarray:
 
 
 def assessed(
-    question: Question, group: Group, found: Optimum, goal: jax.Array, fallback: Any
+    question: Question, group: Group, found: Optimum, fallback: float, size: int
 ) -> Sample:
-    """Return the samples as outcomes need them, those without a plan at the fallback price."""
-    reachable = found.plans.status == Status.CONVERGED
-    priced = reachable & jnp.isfinite(found.over)
-    over = jnp.where(priced, found.over, fallback)
-    best, under = found.best, jnp.where(jnp.isfinite(found.under), found.under, over)
-    if not bool(jnp.all(reachable)):
-        other = compromise(question, group, goal, over)
-        best = jnp.where(reachable, best, other.best)
+    """Return samples [n] as outcomes need them, on the host, worked on in blocks.
+
+    Those without a plan are given the fallback price.
+    """
+    reached = found.plans.status == Status.CONVERGED
+    over = np.where(reached & np.isfinite(found.over), found.over, fallback)
+    under = np.where(np.isfinite(found.under), found.under, over)
+    best, missed = np.array(found.best), np.flatnonzero(~reached)
+    if missed.size:
+        some = jax.tree.map(lambda leaf: leaf[missed], (group, found.goal, over))
+        best[missed] = in_blocks(lambda each: compromise(question, *each), some, size)
     return Sample(
-        group=group, goal=goal, best=best, over=over, under=under, feasible=reachable
+        group=group, goal=found.goal, best=best, over=over, under=under, feasible=reached
     )

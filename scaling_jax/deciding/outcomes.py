@@ -218,17 +218,14 @@ def read_by_law(group: Group) -> dict[str, Any]:
 def outcomes(
     x: jax.Array, reference: jax.Array, sample: Sample, question: Question, commit: Commit
 ) -> tuple[jax.Array, Detail]:
-    """Return what happens to m commitments, each in its n samples, and the slopes dJ/dx.
-
-    Args:
-        x: [m, d]; the rest as `detail` takes it, with samples of leaves [m, n].
+    """Return what happens to commitments x [n, d] in samples of leaves [n], one in one.
 
     Returns:
-        Slopes [m, n, d], and a `Detail` of arrays [m, n].
+        The slopes dJ/dx [n, d], and a `Detail` of arrays [n].
     """
 
     def one(x: jax.Array, sample: Sample) -> tuple[jax.Array, Detail]:
-        found = jax.vmap(lambda each: detail(x, reference, each, question, commit))(sample)
+        found = detail(x, reference, sample, question, commit)
         return found.outcome, found
 
     return jax.vmap(jax.jacfwd(one, has_aux=True))(x, sample)
@@ -238,10 +235,9 @@ def outcomes(
 def table(
     x: jax.Array, reference: jax.Array, sample: Sample, question: Question, commit: Commit
 ) -> jax.Array:
-    """Return the outcomes [g, m, n] of g commitments x [g, m, d] in each of m rows."""
+    """Return the outcomes [g, n] of commitments x [g, n, d] in samples of leaves [n]."""
 
     def one(x: jax.Array, sample: Sample) -> jax.Array:
         return detail(x, reference, sample, question, commit).outcome
 
-    each_row = jax.vmap(jax.vmap(one, in_axes=(None, 0)))
-    return jax.vmap(each_row, in_axes=(0, None))(x, sample)
+    return jax.vmap(jax.vmap(one), in_axes=(0, None))(x, sample)

@@ -8,20 +8,20 @@ import jax
 import numpy as np
 
 from scaling_jax._axes import check_axes
+from scaling_jax.deciding.blocks import block_size
 from scaling_jax.deciding.convexity import outcomes_are_convex
-from scaling_jax.deciding.information import Pricing
+from scaling_jax.deciding.information import Pricing, largest_product
 from scaling_jax.deciding.optima import (
     Optimum,
     assessed,
     feasible,
     goals,
-    optimum,
     planned,
 )
 from scaling_jax.deciding.outcomes import Question
 from scaling_jax.deciding.risks import median
-from scaling_jax.deciding.scenarios import Group, Scenarios, on_device, scenarios
-from scaling_jax.deciding.search import Rows
+from scaling_jax.deciding.scenarios import Group, Scenarios, scenarios
+from scaling_jax.deciding.search import Rows, Stack
 from scaling_jax.planning import Plan, PlanError
 
 _TARGETS = ("loss", "budget", "match_params")
@@ -42,6 +42,7 @@ class Problem(NamedTuple):
         drawn: the joint samples.
         kept: those that count: without those that are dropped.
         pricing: the question, and how outcomes are priced.
+        typical: the family and the sample that have the median price.
         parts: which samples stand where in `rows`.
         rows: the samples in one row.
         plans: the plans of those that have one.
@@ -54,6 +55,7 @@ class Problem(NamedTuple):
     drawn: Scenarios
     kept: Scenarios
     pricing: Pricing
+    typical: tuple[int, int] | None
     parts: list[Part]
     rows: Rows
     plans: Plan
@@ -80,27 +82,26 @@ def posed(
     drawn = scenarios(laws, cost, demands, axes, seed, paired=paired)
     for law in drawn.given.laws:
         check_axes(law, drawn.given.cost, axes)
-    convex = outcomes_are_convex(drawn.given.laws, drawn.given.cost)
-    groups = [on_device(group) for group in drawn.groups()]
+    groups = drawn.groups()
     if drawn.size == 1:  # refused, where it has to be, with the planner's own sentence
         single = groups[0].take(0)
         planned(question, single, goals(question, single))
-    aims = [goals(question, group) for group in groups]
-    found = [
-        optimum(question, group, goal, convex=convex)
-        for group, goal in zip(groups, aims, strict=True)
-    ]
+    convex = outcomes_are_convex(drawn.given.laws, drawn.given.cost)
+    pricing = Pricing(question, convex, 0.0, block_size(_largest(drawn)))
+    found = [pricing.optimum(group) for group in groups]
     reached = [feasible(each.plans) for each in found]
     if not any(each.any() for each in reached):
         raise PlanError(f"none of the {drawn.size} samples has a plan for {_target(question)}")
     weights = np.concatenate([w[r] for w, r in zip(drawn.weights, reached, strict=True)])
-    pricing = Pricing(question, convex, _fallback(found, reached, weights))
+    price, typical = _typical(found, drawn)
+    pricing = pricing._replace(fallback=price)
     parts = _parts(reached, drop=drop)
-    rows = _rows(pricing, groups, aims, found, parts, drawn.weights)
+    rows = _rows(pricing, groups, found, parts, drawn.weights)
     return Problem(
         drawn=drawn,
         kept=_only(drawn, reached) if drop else drawn,
         pricing=pricing,
+        typical=typical,
         parts=parts,
         rows=rows,
         plans=_plans(found, reached),
@@ -114,13 +115,12 @@ def posed(
 
 def with_plans(problem: Problem) -> tuple[list[Group], list[np.ndarray]]:
     """Return the samples that have a plan, by family, and their weights."""
-    ends = np.cumsum([each.best.shape[1] for each in problem.rows.samples])
-    weights = np.split(problem.rows.weights[0], ends[:-1])
-    reached = [i for i, part in enumerate(problem.parts) if part.reached]
-    groups = [
-        jax.tree.map(lambda leaf: leaf[0], problem.rows.samples[i].group) for i in reached
-    ]
-    return groups, [weights[i] for i in reached]
+    drawn, parts = problem.drawn, [part for part in problem.parts if part.reached]
+    groups = drawn.groups()
+    return (
+        [groups[part.family].take(part.index) for part in parts],
+        [drawn.weights[part.family][part.index] for part in parts],
+    )
 
 
 def _question(asked: dict[str, Any]) -> Question:
@@ -145,15 +145,17 @@ def _target(question: Question) -> str:
     return f"{name} {getattr(question, name):g}"
 
 
-def _fallback(
-    found: list[Optimum], reached: list[np.ndarray], weights: np.ndarray
-) -> float:
-    """Return the median price over the samples that have a plan."""
-    prices = np.concatenate(
-        [np.asarray(each.over)[r] for each, r in zip(found, reached, strict=True)]
-    )
-    priced = np.isfinite(prices)
-    return median(prices[priced], weights[priced]) if priced.any() else 0.0
+def _typical(found: list[Optimum], drawn: Scenarios) -> tuple[float, tuple[int, int] | None]:
+    """Return the median price, and the family and sample that have it."""
+    at = np.array([(i, j) for i, w in enumerate(drawn.weights) for j in range(len(w))])
+    prices = np.concatenate([np.where(np.isfinite(e.over), e.over, np.nan) for e in found])
+    priced = np.flatnonzero(np.isfinite(prices))
+    if not priced.size:
+        return 0.0, None
+    weights = np.concatenate(drawn.weights)[priced]
+    price = median(prices[priced], weights)
+    family, index = at[priced[np.argmax(prices[priced] == price)]]
+    return price, (int(family), int(index))
 
 
 def _parts(reached: list[np.ndarray], *, drop: bool) -> list[Part]:
@@ -168,23 +170,25 @@ def _parts(reached: list[np.ndarray], *, drop: bool) -> list[Part]:
 def _rows(
     pricing: Pricing,
     groups: list[Group],
-    aims: list[jax.Array],
     found: list[Optimum],
     parts: list[Part],
     weights: tuple[np.ndarray, ...],
 ) -> Rows:
-    samples, shares = [], []
+    """Return the parts of all families in one row."""
+    stacks = []
     for family, index, _ in parts:
-        each = jax.tree.map(
-            lambda leaf, index=index: leaf[index],
-            (groups[family], found[family], aims[family]),
+        group, best = jax.tree.map(
+            lambda leaf, index=index: leaf[index], (groups[family], found[family])
         )
-        sample = assessed(pricing.question, *each, pricing.fallback)
-        samples.append(jax.tree.map(lambda leaf: leaf[None], sample))
-        shares.append(weights[family][index])
-    share = np.concatenate(shares)[None]
-    compromise = tuple("no" if part.reached else "all" for part in parts)
-    return Rows(tuple(samples), compromise, share / share.sum())
+        sample = assessed(pricing.question, group, best, pricing.fallback, pricing.size)
+        stacks.append(Stack.of(sample, 1, pricing.size))
+    share = np.concatenate([weights[part.family][part.index] for part in parts])[None]
+    return Rows.of(stacks, share / share.sum())
+
+
+def _largest(drawn: Scenarios) -> int:
+    """Return the most samples of one family that are looked at together."""
+    return max(largest_product(drawn), *map(len, drawn.weights))
 
 
 def _plans(found: list[Optimum], reached: list[np.ndarray]) -> Plan:

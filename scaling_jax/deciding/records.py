@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any
 
-from scaling_jax.deciding.risks import Interval
+from scaling_jax.deciding.risks import Interval, Risk
 from scaling_jax.planning import Plan
 
 # The share of the expected outcome below which nothing is worth finding out.
@@ -73,6 +73,7 @@ class Decision:
         break_even: the central 95 % of the demand, in tokens, below which the baseline costs
             at most 1 % more than the plan; infinite where it always does.
         break_even_median: its median.
+        risk: which risk was minimised, with its level.
         problem: what was decided, for `risk_gradient`.
     """
 
@@ -89,6 +90,7 @@ class Decision:
     fixed: Commitment
     break_even: Interval
     break_even_median: float
+    risk: Risk
     problem: Any = dataclasses.field(repr=False)
 
     @property

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from scaling_jax._numerics import as_floats
@@ -208,8 +207,3 @@ def _uncertain(
         together |= dict.fromkeys(union, union)
     sources = [tuple(n for n in names if n in together[name]) for name in names]
     return tuple(dict.fromkeys(each for each in sources if set(each) & varied))
-
-
-def on_device(tree: Any) -> Any:
-    """Return the tree with its leaves on the device, once and not at every step."""
-    return jax.tree.map(jnp.asarray, tree)

@@ -1,12 +1,12 @@
 """The search for the model of least risk, among outcomes of rows of samples."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from scaling_jax.deciding import cutting, zooming
+from scaling_jax.deciding.blocks import joined, split
 from scaling_jax.deciding.outcomes import (
     Commit,
     Detail,
@@ -18,26 +18,71 @@ from scaling_jax.deciding.outcomes import (
 from scaling_jax.deciding.risks import Risk, Tail, tail
 
 # Outcomes that are held in memory at once.
-_BLOCK = 2**21
+_AT_ONCE = 2**21
+
+
+class Stack(NamedTuple):
+    """The samples of one family in m rows of n.
+
+    Attributes:
+        blocks: the samples, row by row, in blocks on the device.
+        shape: (m, n).
+        best, goal: [m, n], the outcomes of the best models, and what is aimed at.
+        compromise: whether `no`, `some` or `all` samples are without a plan.
+    """
+
+    blocks: list[Sample]
+    shape: tuple[int, int]
+    best: np.ndarray
+    goal: np.ndarray
+    compromise: str
+
+    @classmethod
+    def of(cls, sample: Sample, rows: int, size: int) -> "Stack":
+        """Return samples of leaves [m n] in m rows, in blocks of a size."""
+        shape = rows, len(sample.best) // rows
+        reached = np.asarray(sample.feasible)
+        kind = "no" if reached.all() else "some" if reached.any() else "all"
+        best, goal = (np.reshape(each, shape) for each in (sample.best, sample.goal))
+        return cls(split(sample, size), shape, best, goal, kind)
+
+    def in_one_row(self) -> "Stack":
+        """Return the samples as one row."""
+        best, goal = (each.reshape(1, -1) for each in (self.best, self.goal))
+        return self._replace(shape=best.shape, best=best, goal=goal)
+
+    def each(self, x: np.ndarray) -> list[np.ndarray]:
+        """Return models x [..., m, d], one a row, by block as [..., size, d]."""
+        size = self.blocks[0].best.size
+        x = np.repeat(x, self.shape[1], axis=-2)
+        fill = size * len(self.blocks) - x.shape[-2]
+        x = np.concatenate([x, np.repeat(x[..., -1:, :], fill, axis=-2)], axis=-2)
+        return np.split(x, len(self.blocks), axis=-2)
 
 
 class Rows(NamedTuple):
     """Samples in m rows, for each of which a model is chosen.
 
     Attributes:
-        samples: one for each family, with leaves [m, n].
-        compromise: of each, whether `no`, `some` or `all` samples are without a plan.
-        weights: [m, n] over all families; those of a row sum to 1.
+        stacks: one for each family, or part of one.
+        weights: [m, n] over all of them; those of a row sum to 1.
+        best: [m, n], the outcomes of the best models.
     """
 
-    samples: tuple[Sample, ...]
-    compromise: tuple[str, ...]
+    stacks: tuple[Stack, ...]
     weights: np.ndarray
+    best: np.ndarray
+
+    @classmethod
+    def of(cls, stacks: list[Stack], weights: np.ndarray) -> "Rows":
+        """Return stacks of m rows each, side by side."""
+        best = np.concatenate([each.best for each in stacks], axis=1)
+        return cls(tuple(stacks), weights, best)
 
     @property
-    def best(self) -> np.ndarray:
-        """The outcomes [m, n] of the best models."""
-        return np.concatenate([np.asarray(each.best) for each in self.samples], axis=1)
+    def goal(self) -> np.ndarray:
+        """What is aimed at, [m, n]."""
+        return np.concatenate([each.goal for each in self.stacks], axis=1)
 
     def risk(self, outcome: np.ndarray, risk: Risk) -> Tail:
         """Return the risk of outcomes [m, n]."""
@@ -76,14 +121,34 @@ class Seeker(NamedTuple):
     tolerance: float
     extra: np.ndarray
 
-    def detail(self, x: np.ndarray, rows: Rows) -> tuple[np.ndarray, Detail]:
-        """Return slopes [m, n, d] and outcomes [m, n] of one model for each row."""
-        at = jnp.asarray(x, self.reference.dtype)
-        parts = [
-            outcomes(at, self.reference, sample, self.question, Commit(self.adaptive, kind))
-            for sample, kind in zip(rows.samples, rows.compromise, strict=True)
+    def detail(self, x: np.ndarray, rows: Rows) -> Detail:
+        """Return what comes [m, n] of one model x [m, d] for each row."""
+        return _side_by_side(rows, [[each[1] for each in seen] for seen in self._seen(x, rows)])
+
+    def slopes(self, x: np.ndarray, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
+        """Return the outcomes [m, n] and their slopes [m, n, d]."""
+        seen = [
+            [(found.outcome, slopes) for slopes, found in each] for each in self._seen(x, rows)
         ]
-        return jax.tree.map(lambda *each: np.concatenate(each, axis=1), *parts)
+        return _side_by_side(rows, seen)
+
+    def _seen(self, x: np.ndarray, rows: Rows) -> list[list[tuple[Any, Detail]]]:
+        return [
+            [
+                outcomes(
+                    at,
+                    self.reference,
+                    block,
+                    self.question,
+                    Commit(self.adaptive, stack.compromise),
+                )
+                for at, block in zip(self._blocks(x, stack), stack.blocks, strict=True)
+            ]
+            for stack in rows.stacks
+        ]
+
+    def _blocks(self, x: np.ndarray, stack: Stack) -> list[np.ndarray]:
+        return stack.each(np.asarray(x, self.reference.dtype))
 
     def least(self, rows: Rows, risk: Risk) -> list[Found]:
         """Return the model of least risk for each row."""
@@ -112,8 +177,8 @@ class Seeker(NamedTuple):
         Where some sample has no such model the risk is infinite and the gradient leads back:
         a size that is too small never reaches a loss, one too large is not served in a budget.
         """
-        slopes, found = self.detail(x, rows)
-        at = rows.risk(found.outcome, risk)
+        outcome, slopes = self.slopes(x, rows)
+        at = rows.risk(outcome, risk)
         with np.errstate(invalid="ignore"):
             gradient = at.of(slopes)
         missing = ~(np.isfinite(at.value) & np.all(np.isfinite(gradient), axis=1))
@@ -124,20 +189,38 @@ class Seeker(NamedTuple):
         )
 
     def _values(self, x: np.ndarray, rows: Rows, risk: Risk) -> np.ndarray:
-        """Return the risks [g, m] of models [g, m, d]."""
-        block = max(1, min(64, _BLOCK // rows.weights.size))
-        pad = -len(x) % block
-        blocks = np.concatenate([x, np.repeat(x[-1:], pad, axis=0)]).reshape(
-            -1, block, *x.shape[1:]
-        )
-        found = [each for at in blocks for each in self._block(at, rows, risk)]
+        """Return the risks [g, m] of models [g, m, d], some of them at a time."""
+        at_once = max(1, min(64, _AT_ONCE // max(rows.weights.size, 1)))
+        fill = np.repeat(x[-1:], -len(x) % at_once, axis=0)
+        parts = np.split(np.concatenate([x, fill]), -(-len(x) // at_once))
+        found = [
+            rows.risk(outcome, risk).value
+            for part in parts
+            for outcome in self._table(part, rows)
+        ]
         return np.array(found[: len(x)])
 
-    def _block(self, x: np.ndarray, rows: Rows, risk: Risk) -> list[np.ndarray]:
-        at = jnp.asarray(x, self.reference.dtype)
-        parts = [
-            table(at, self.reference, sample, self.question, Commit(self.adaptive, kind))
-            for sample, kind in zip(rows.samples, rows.compromise, strict=True)
-        ]
-        outcome = np.concatenate([np.asarray(part) for part in parts], axis=2)
-        return [rows.risk(each, risk).value for each in outcome]
+    def _table(self, x: np.ndarray, rows: Rows) -> np.ndarray:
+        """Return the outcomes [g, m, n] of models [g, m, d]."""
+        found = []
+        for stack in rows.stacks:
+            commit = Commit(self.adaptive, stack.compromise)
+            seen = [
+                table(at, self.reference, block, self.question, commit)
+                for at, block in zip(self._blocks(x, stack), stack.blocks, strict=True)
+            ]
+            m, n = stack.shape
+            flat = np.concatenate(seen, axis=1)[:, : m * n]
+            found.append(flat.reshape(len(x), m, n))
+        return np.concatenate(found, axis=2)
+
+
+def _side_by_side(rows: Rows, seen: list[list[Any]]) -> Any:
+    """Return what came of the blocks of each stack as arrays [m, n, ...] over all of them."""
+    parts = []
+    for stack, blocks in zip(rows.stacks, seen, strict=True):
+        flat = joined(blocks, stack.shape[0] * stack.shape[1])
+        parts.append(
+            jax.tree.map(lambda x, shape=stack.shape: x.reshape(*shape, *x.shape[1:]), flat)
+        )
+    return jax.tree.map(lambda *each: np.concatenate(each, axis=1), *parts)
