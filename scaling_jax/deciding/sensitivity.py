@@ -4,6 +4,10 @@ By the envelope theorem the derivative of min over x of R(x, theta) is that of R
 x, held fixed. A CVaR or a largest regret is itself the largest of weighted sums of outcomes,
 with weights q (`risks.py`); where the best model stands at a kink, at which several samples
 tie, those q count for which the model is stationary, sum of q dJ/dx = 0.
+
+With adapted tokens the least size may be that from which on some sample reaches the target
+within the tokens that there are. This wall moves with the sample: if D(N, theta) is what it
+needs, the risk moves by -(dR/dlog N) (dlog D/dtheta) / (dlog D/dlog N) as well.
 """
 
 import itertools
@@ -23,6 +27,8 @@ from scaling_jax.deciding.search import Seeker
 
 _TARGETS = ("loss", "budget", "match_params", "match_tokens")
 _MOST_CORNERS = 8
+# A small step in log N.
+_STEP = 1e-6
 
 
 class RiskGradient(NamedTuple):
@@ -65,7 +71,9 @@ def risk_gradient(
     problem, model = decision.problem, getattr(decision, commitment)
     adaptive = commitment == "adaptive"
     point = np.array([model.params, model.tokens])
-    shares = _shares(problem, decision.risk, decision.expected_optimum, point, adaptive)
+    seeker = _at(problem, point, adaptive=adaptive)
+    shares, slope = _shares(problem, seeker, decision.risk, decision.expected_optimum)
+    wall = _wall(problem, seeker, slope) if adaptive else None
     regret = decision.risk.name == "regret"
     question = problem.pricing.question
     named = {name: jnp.asarray(value) for name, value in question._asdict().items() if value}
@@ -73,7 +81,8 @@ def risk_gradient(
 
     def risk(given: Given, target: dict[str, Any]) -> jax.Array:
         asked = Question(**named, **target)
-        return _risk(given, asked, problem, shares, point, adaptive=adaptive, regret=regret)
+        found = _risk(given, asked, problem, shares, point, adaptive=adaptive, regret=regret)
+        return found if wall is None else found + _moved(given, asked, problem, point, wall)
 
     given = jax.tree.map(jnp.asarray, problem.drawn.given)
     slopes, of_target = jax.jit(jax.grad(risk, argnums=(0, 1)))(given, target)
@@ -143,41 +152,91 @@ def _sample(
     return Sample(group=group, goal=goal, best=best, over=over, under=under, feasible=reached)
 
 
-def _shares(
-    problem: Problem, risk: Risk, scale: float, point: np.ndarray, adaptive: bool
-) -> list[np.ndarray]:
-    """Return the weights q of the samples in the risk, part by part."""
-    rows, question = problem.rows, problem.pricing.question
-    d = 1 if adaptive else 2
-    nothing = np.zeros(d)
-    seeker = Seeker(
+class Wall(NamedTuple):
+    """The sample that holds the size up, and dR/dlog N over its dlog D/dlog N."""
+
+    part: Part
+    index: int
+    push: float
+
+
+def _moved(
+    given: Given, question: Question, problem: Problem, point: np.ndarray, wall: Wall
+) -> jax.Array:
+    """Return a number whose derivative is what the moving wall adds to the risk's."""
+    at = wall.part.index[[wall.index]]
+    group = _group(given, problem, wall.part.family, at)
+    goal = goals(question, group)
+    one = jax.tree.map(
+        lambda leaf: leaf[0],
+        Sample(group=group, goal=goal, best=goal, over=goal, under=goal, feasible=goal > 0),
+    )
+    x, freely = jnp.zeros(1, goal.dtype), question._replace(max_tokens=None)
+    found = detail(x, jnp.asarray(point, goal.dtype), one, freely, Commit(True))
+    return -wall.push * jnp.log(found.tokens)
+
+
+def _at(problem: Problem, point: np.ndarray, *, adaptive: bool) -> Seeker:
+    """Return a search that has ended at a point."""
+    nothing = np.zeros(1 if adaptive else 2)
+    return Seeker(
         adaptive=adaptive,
         convex=problem.pricing.convex,
-        question=question,
-        reference=point.astype(rows.best.dtype),
+        question=problem.pricing.question,
+        reference=point.astype(problem.rows.best.dtype),
         low=nothing,
         high=nothing,
         cap=nothing,
         tolerance=0.0,
         extra=nothing[None],
     )
-    outcome, slopes = (each[0] for each in seeker.slopes(nothing[None], rows))
+
+
+def _shares(
+    problem: Problem, seeker: Seeker, risk: Risk, scale: float
+) -> tuple[list[np.ndarray], np.ndarray]:
+    """Return the weights q of the samples in the risk, part by part, and the slope dR/dx."""
+    rows, question = problem.rows, problem.pricing.question
+    outcome, slopes = (each[0] for each in seeker.slopes(seeker.low[None], rows))
     weights = rows.weights[0]
+    limits = (question.max_params, question.max_tokens)[: len(seeker.low)]
+    free = [
+        limit is None or at < limit * (1 - 1e-12)
+        for at, limit in zip(seeker.reference[: len(limits)], limits, strict=True)
+    ]
     if risk.name == "mean":
         q = weights
     else:
-        limits = (question.max_params, question.max_tokens)[:d]
-        free = [
-            limit is None or at < limit * (1 - 1e-12)
-            for at, limit in zip(point[:d], limits, strict=True)
-        ]
         regret = risk.name == "regret"
         most = np.ones_like(weights) if regret else weights / (1 - risk.level)
         values = outcome - rows.best[0] if regret else outcome
         tolerance = abs(scale) * float(np.finfo(values.dtype).eps) ** 0.6
         q = _stationary(values, slopes[:, free] / abs(scale), most, tolerance)
     ends = np.cumsum([stack.shape[1] for stack in rows.stacks])
-    return np.split(q, ends[:-1])
+    return np.split(q, ends[:-1]), np.where(free, q @ slopes, 0.0)
+
+
+def _wall(problem: Problem, seeker: Seeker, slope: np.ndarray) -> Wall | None:
+    """Return the sample that needs all the tokens that there are, if one holds the size up."""
+    last = problem.pricing.question.max_tokens
+    if last is None:
+        return None
+    found = seeker.detail(seeker.low[None], problem.rows).tokens[0]
+    slower = seeker._replace(reference=seeker.reference * np.array([1 + _STEP, 1.0]))
+    ahead = slower.detail(seeker.low[None], problem.rows).tokens[0]
+    ends = np.cumsum([stack.shape[1] for stack in problem.rows.stacks])[:-1]
+    walls = [
+        (part, int(np.argmax(tokens)), tokens.max(), later[np.argmax(tokens)])
+        for part, tokens, later in zip(
+            problem.parts, np.split(found, ends), np.split(ahead, ends), strict=True
+        )
+        if part.reached
+    ]
+    part, index, tokens, later = max(walls, key=lambda each: each[2])
+    if tokens < last * (1 - _STEP) or slope[0] <= 0:
+        return None
+    falls = np.log(later / tokens) / np.log1p(_STEP)
+    return Wall(part, index, float(slope[0] / falls))
 
 
 def _stationary(
