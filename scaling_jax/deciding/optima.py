@@ -17,12 +17,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from scaling_jax.deciding._shim import compute_optimal, plan  # TEMP
 from scaling_jax.deciding.blocks import in_blocks
 from scaling_jax.deciding.outcomes import Question, Sample, loss_of
 from scaling_jax.deciding.scalar import least
 from scaling_jax.deciding.scenarios import Group
-from scaling_jax.planning import Plan
+from scaling_jax.planning import Plan, compute_optimal, plan
 from scaling_jax.solve import Status
 
 # How far from the goal prices are looked for, as shares of it.
