@@ -1,6 +1,6 @@
 """The cheapest model for a quality, or the best quality for a budget."""
 
-from scaling_jax.planning.planner import elasticities as elasticities
+from scaling_jax.planning.elasticity import elasticities as elasticities
 from scaling_jax.planning.planner import plan as plan
 from scaling_jax.planning.records import Limit as Limit
 from scaling_jax.planning.records import Plan as Plan

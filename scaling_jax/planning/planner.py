@@ -1,24 +1,36 @@
 """`plan`: which model to train, for how long, and what its whole life costs."""
 
-from collections.abc import Callable, Mapping
+import itertools
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import optax
 
+from scaling_jax._axes import check_axes, cost_axes, law_axes
 from scaling_jax._numerics import as_floats
 from scaling_jax._pytree import Number
 from scaling_jax.costs import Bill, LinearCost
-from scaling_jax.laws import PowerSum
+from scaling_jax.laws import Sourced, unwrapped
+from scaling_jax.planning.batches import over_batches
 from scaling_jax.planning.exact import exact_plan
-from scaling_jax.planning.general import general_plan
+from scaling_jax.planning.functions import as_pytree, is_numeric
+from scaling_jax.planning.matching import resolved
 from scaling_jax.planning.records import Plan, Query
-from scaling_jax.planning.refusal import check_choices, check_inputs, check_query, refuse
-from scaling_jax.solve.minimise import DEFAULT_OPTIMISER
+from scaling_jax.planning.reduced import reduced_plan
+from scaling_jax.planning.refusal import (
+    check_choices,
+    check_inputs,
+    check_query,
+    refuse,
+    warned,
+)
+from scaling_jax.planning.scenario import Scenario, as_power_sum
+from scaling_jax.planning.validity import sane, valid
 
-LawLike = Callable[..., jax.Array]
+LawLike = Callable[..., Any] | Sourced
 CostLike = Callable[..., Bill]
+Choice = Sequence[Number] | tuple[Number, Number]
 
 
 def plan(
@@ -28,11 +40,15 @@ def plan(
     *,
     loss: Number | None = None,
     budget: Number | None = None,
+    match_params: Number | None = None,
+    match_tokens: Number | None = None,
     params: Number | None = None,
     tokens: Number | None = None,
     max_params: Number | None = None,
     max_tokens: Number | None = None,
-    choices: Mapping[str, tuple[Number, Number]] | None = None,
+    axes: Mapping[str, Number] | None = None,
+    choices: Mapping[str, Choice] | None = None,
+    constraints: Callable[..., Any] | None = None,
     optimiser: optax.GradientTransformation | None = None,
 ) -> Plan:
     """Return the cheapest model for a loss, or the best model for a budget.
@@ -40,27 +56,33 @@ def plan(
     At a loss l:    min over (N, D) of cost(N, D, demand)  subject to  law(N, D) = l.
     At a budget K:  min over (N, D) of law(N, D)  subject to  cost(N, D, demand) <= K.
 
-    A `PowerSum` law with a `LinearCost` (all of ours) is solved exactly, elementwise over
-    arrays of any mutually broadcastable shapes. Any other differentiable law or cost, or an
-    `optimiser` or `choices` given, takes the general path: one scenario a call, batched with
-    `jax.vmap`. Both are differentiable through the optimum, in forward and reverse mode and
-    to any order, with respect to every number passed in, and nothing is traced again when
-    only numbers change.
+    Three planners give one answer, and `Plan.method` says which gave it. `exact`: a law that
+    is a sum of powers with a `LinearCost` (all of ours), closed form but for one root.
+    `reduced`: any law that falls in N and any cost, with kinks and jumps too; global to the
+    resolution of a grid. `general`: choices in an interval, `constraints` of your own, or an
+    `optimiser`. All take arrays of any mutually broadcastable shapes, work inside `jax.jit` and
+    `jax.vmap`, are differentiable through the optimum with respect to every number passed in, in
+    forward and reverse mode and to any order, and trace nothing again when only numbers change.
 
     Args:
-        law: `law(params, tokens)` in nats per token; a `Law` or any function. Functions are
-            compiled once per object, so keep one.
-        cost: `cost(params, tokens, demand) -> Bill`; `Flops`, `Dollars` or any function.
+        law: `law(params, tokens, **axes)` in nats per token; a `Law`, a `Sourced` one, or any
+            function, whatever it closes over.
+        cost: `cost(params, tokens, demand, **axes) -> Bill`; `Flops`, `Dollars` or any function.
         demand: the inference `Demand` over the model's life.
-        loss: the target loss. Give this or `budget`.
+        loss: the target loss. Give this, `budget` or `match_params`.
         budget: the total cost to spend, in the unit of `cost`.
+        match_params: be as good, under this law, as a model of so many parameters.
+        match_tokens: the training tokens of that model; compute-optimal unless given.
         params: fix the model size; only the tokens are planned.
         tokens: fix the training tokens; only the size is planned.
         max_params: the largest model that the serving device takes.
         max_tokens: the most data that there is.
-        choices: further decision variables, name -> (low, high), passed by name to both
-            `law` and `cost`.
-        optimiser: an Optax transformation for the general path (`optax.lbfgs()` by
+        axes: the values of further axes that law or cost read, by name.
+        choices: further axes to choose: name -> a list of values to choose from, or a tuple
+            (low, high) to choose between.
+        constraints: `constraints(params, tokens, demand, **axes)` -> numbers that must not be
+            positive, each of order one where it matters.
+        optimiser: an Optax transformation for the general planner (`optax.lbfgs()` by
             default). Keep one object: a new one is compiled anew.
 
     Returns:
@@ -68,8 +90,8 @@ def plan(
         carries a non-zero `status` and NaN.
 
     Raises:
-        ValueError: an argument is outside its domain, or both or neither of `loss` and
-            `budget` are given.
+        ValueError: an argument is outside its domain, not exactly one target is given, or an
+            axis is missing or not read.
         PlanError: a single scenario outside of `jit` has no plan.
 
     Source: Sardana et al. 2024 (arXiv 2401.00448), sections 2 to 4 and appendix A.
@@ -80,108 +102,90 @@ def plan(
         >>> print(f"{best.params:.4g} params on {best.tokens:.4g} tokens: {best.saving:.2%}")
         2.418e+10 params on 2.657e+12 tokens: 4.78%
     """
-    query = Query(
+    question = dict(
         loss=loss,
         budget=budget,
+        match_params=match_params,
+        match_tokens=match_tokens,
         params=params,
         tokens=tokens,
         max_params=max_params,
         max_tokens=max_tokens,
     )
-    check_query(query)
-    check_inputs({"law": law, "cost": cost, "demand": demand, "": query})
-    scenario = as_floats(
-        law=_as_pytree(law),
-        cost=_as_pytree(cost),
-        demand=demand,
-        query=query,
-        choices=dict(choices or {}),
-    )
-    check_choices(choices or {})
-    general = optimiser is not None or bool(choices) or not _is_exact(law, cost)
-    if general:
-        _check_single(scenario)
-    chosen = (optimiser or DEFAULT_OPTIMISER) if general else None
-    answer = _plan(*scenario, chosen)
-    refuse(answer, law, query)
-    return answer
+    inputs = plan_inputs(law, cost, demand, axes=axes, choices=choices, **question)
+    answer = compiled_plan(*inputs, constraints=constraints, optimiser=optimiser)
+    refuse(answer, law, Query(**question), axes or {})
+    return warned(answer, law, axes or {})
 
 
-def elasticities(
-    law: LawLike, cost: CostLike, demand: Any, **query: Any
-) -> dict[str, dict[str, jax.Array]]:
-    """Return the table d log(output) / d log(input) at the optimum: by how many per cent
-    each output of `plan` moves when an input grows by one per cent.
+def plan_inputs(
+    law: Any, cost: Any, demand: Any, *, axes: Any = None, choices: Any = None, **question: Any
+) -> tuple[Any, ...]:
+    """Return everything that enters the compiled program, checked and of one floating dtype.
 
-    Args:
-        law, cost, demand, **query: as `plan` takes them.
-
-    Returns:
-        `table[output][input]`; inputs are dotted paths such as `law.alpha`,
-        `cost.serve.decode_mfu`, `demand.output_tokens`, `loss`.
-
-    Example:
-        >>> from scaling_jax import Demand, Flops, laws
-        >>> table = elasticities(
-        ...     laws.HOFFMANN_2022, Flops(), Demand(output_tokens=2e12), loss=1.947)
-        >>> print(f"{table['params']['demand.output_tokens']:.3f}")
-        -0.213
+    These are law, cost, demand, question, axes, lists and intervals to choose from.
     """
-    numeric = {k: v for k, v in query.items() if k != "optimiser" and v is not None}
-    static = {k: v for k, v in query.items() if k not in numeric}
-    named = {
-        "law": _as_pytree(law),
-        "cost": _as_pytree(cost),
-        "demand": demand,
-    } | numeric
-    inputs = dict(zip(named, as_floats(**named), strict=True))
-
-    def outputs(inputs: dict[str, Any]) -> dict[str, jax.Array]:
-        answer = plan(**inputs, **static)
-        return {name: jnp.asarray(getattr(answer, name)) for name in _OUTPUTS}
-
-    plan(**inputs, **static)  # refuses what has no plan
-    values, slopes = outputs(inputs), jax.jit(jax.jacfwd(outputs))(inputs)
-    leaves = jax.tree.leaves_with_path(inputs)
-    return {
-        name: {
-            jax.tree_util.keystr(path, simple=True, separator="."): slope * x / values[name]
-            for (path, x), slope in zip(leaves, jax.tree.leaves(slopes[name]), strict=True)
-        }
-        for name in _OUTPUTS
+    query, law = Query(**question), unwrapped(law)
+    axes, choices = dict(axes or {}), dict(choices or {})
+    check_query(query)
+    check_axes(law, cost, [*axes, *choices])
+    check_inputs({"law": law, "cost": cost, "demand": demand, "": query})
+    check_choices(axes, choices)
+    lists = {k: tuple(v) for k, v in choices.items() if not isinstance(v, tuple)}
+    intervals = {k: v for k, v in choices.items() if isinstance(v, tuple)}
+    named = {**axes, **choices}
+    numeric = {
+        name: x for name, x in {"law": law, "cost": cost}.items() if is_numeric(x)
     }
+    trees = dict(
+        demand=demand, query=query, axes=axes, lists=lists, intervals=intervals, **numeric
+    )
+    cast = dict(zip(trees, as_floats(**trees), strict=True))
+    dtype = jax.tree.leaves(cast["query"])[0].dtype
+    if "law" not in cast:
+        cast["law"] = as_pytree(law, (0.0, 0.0), _read(law_axes(law), named), dtype)
+    if "cost" not in cast:
+        demand = cast["demand"]
+        cast["cost"] = as_pytree(cost, (0.0, 0.0, demand), _read(cost_axes(cost), named), dtype)
+    return tuple(
+        cast[name] for name in ("law", "cost", "demand", "query", "axes", "lists", "intervals")
+    )
 
 
-_OUTPUTS = ("params", "tokens", "loss", "train_cost", "serve_cost", "total_cost")
+def _read(axes: Any, named: Mapping[str, Any]) -> dict[str, Any]:
+    names = named if axes.open else [name for name in axes.names if name in named]
+    return {name: 0.0 for name in names}
 
 
-@jax.jit(static_argnames="optimiser")
-def _plan(
+@jax.jit(static_argnames=("constraints", "optimiser"))
+def compiled_plan(
     law: Any,
     cost: Any,
     demand: Any,
     query: Query,
-    bounds: dict[str, Any],
+    axes: dict[str, Any],
+    lists: dict[str, Any],
+    intervals: dict[str, Any],
+    *,
+    constraints: Any,
     optimiser: optax.GradientTransformation | None,
 ) -> Plan:
-    if optimiser is None:
-        return exact_plan(law, cost, demand, query)
-    return general_plan(law, cost, demand, query, bounds, optimiser)
+    """Return the plan of inputs that are checked, for every scenario of a batch."""
+    general = bool(intervals) or constraints is not None or optimiser is not None
+    power = None if lists else as_power_sum(law, axes)
+    if not general and power is not None and isinstance(cost, LinearCost):
+        allowed = valid((law, cost, demand, query))
+        law, cost, demand, query = map(sane, (law, cost, demand, query))
+        return exact_plan(Scenario(law, cost, demand, resolved(law, query, axes), axes), allowed)
 
+    def one(law: Any, cost: Any, demand: Any, query: Any, axes: Any, lists: Any, within: Any):
+        allowed = valid((law, cost, demand, query))
+        law, cost, demand, query = map(sane, (law, cost, demand, query))
+        query = resolved(law, query, axes)
+        s = Scenario(law, cost, demand, query, axes)
+        picks = [
+            dict(zip(lists, values, strict=True)) for values in itertools.product(*lists.values())
+        ]
+        return reduced_plan(s, picks, allowed)
 
-def _is_exact(law: Any, cost: Any) -> bool:
-    return isinstance(law, PowerSum) and isinstance(cost, LinearCost)
-
-
-def _as_pytree(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a record as it is, and a plain function as a pytree without leaves."""
-    is_leaf = jax.tree_util.all_leaves([function])
-    return jax.tree_util.Partial(function) if is_leaf else function
-
-
-def _check_single(scenario: Any) -> None:
-    if any(jnp.ndim(leaf) for leaf in jax.tree.leaves(scenario)):
-        raise ValueError(
-            "the general path plans one scenario a call, and an input is an array; "
-            "use jax.vmap over it"
-        )
+    return over_batches(one, law, cost, demand, query, axes, lists, intervals)

@@ -3,10 +3,13 @@
 import dataclasses
 import enum
 from collections.abc import Mapping
+from typing import Literal
 
 import jax
 
 from scaling_jax._pytree import OptionalPositive, Record
+
+Method = Literal["exact", "reduced", "general"]
 
 
 class Query(Record):
@@ -14,6 +17,8 @@ class Query(Record):
 
     loss: OptionalPositive = None
     budget: OptionalPositive = None
+    match_params: OptionalPositive = None
+    match_tokens: OptionalPositive = None
     params: OptionalPositive = None
     tokens: OptionalPositive = None
     max_params: OptionalPositive = None
@@ -56,13 +61,19 @@ class Plan(PricedModel):
     """The cheapest model for a quality and a demand, or the best for a budget.
 
     Attributes:
-        baseline: the Chinchilla-style model of equal loss, chosen for its training cost
-            alone and priced with the same demand and choices; NaN where there is none.
+        baseline: the Chinchilla-style model of equal loss, the one that is cheapest to train
+            within the same `max_params` and `max_tokens`, priced with the same demand, axes
+            and choices; NaN where there is none.
         marginal_cost: d(total cost) / d(loss) at the optimum, negative: the price of
-            quality. Minus infinity where both limits bind and no money buys any.
+            quality. Minus infinity where no money buys any, as where both limits bind.
         limit: the `Limit` that binds, as an integer.
-        status: the `Status`, as an integer; every number is NaN unless it is 0.
-        choices: the optimal values of further decision variables, by name.
+        status: the `Status`, as an integer; every number is NaN unless it is 0. Derivatives
+            are NaN there too, except through `jnp.where(plan.status == 0, plan.x, 0.0)`, which
+            sets the scenario aside.
+        choices: the best values of `choices`, by name.
+        method: the planner that was used: "exact", "reduced" or "general".
+        warnings: sentences on where the plan lies outside of the ranges that its law states;
+            of a single scenario outside of `jit` only.
     """
 
     baseline: PricedModel
@@ -70,6 +81,12 @@ class Plan(PricedModel):
     limit: jax.Array
     status: jax.Array
     choices: Mapping[str, jax.Array] = dataclasses.field(default_factory=dict)
+    method: Method = dataclasses.field(default="exact", metadata={"static": True})
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Sentences on where the plan lies outside of what its law states."""
+        return vars(self).get("_warnings", ())
 
     @property
     def params_ratio(self) -> jax.Array:

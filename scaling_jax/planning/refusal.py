@@ -7,18 +7,25 @@ from typing import Any
 import jax
 import numpy as np
 
-from scaling_jax._pytree import Number, fields_with_domain
-from scaling_jax.laws import PowerSum
+from scaling_jax._pytree import fields_with_domain
+from scaling_jax.laws import Sourced, unwrapped
 from scaling_jax.planning.records import Plan, PlanError, Query
+from scaling_jax.planning.scenario import as_power_sum
 from scaling_jax.solve import Status
 
 
 def check_query(query: Query) -> None:
     """Raise ValueError where the question itself is wrong, whatever its numbers."""
-    if query.loss is None and query.budget is None:
-        raise ValueError("plan needs a target: give loss or budget")
-    if query.loss is not None and query.budget is not None:
-        raise ValueError("loss and budget are both given; plan takes exactly one of them")
+    targets = ("loss", "budget", "match_params")
+    given = [name for name in targets if getattr(query, name) is not None]
+    if not given:
+        raise ValueError("plan needs a target: give loss or budget or match_params")
+    if len(given) > 1:
+        raise ValueError(
+            f"{' and '.join(given)} are both given; plan takes exactly one target"
+        )
+    if query.match_tokens is not None and query.match_params is None:
+        raise ValueError("match_tokens is given without match_params, the model they train")
     if query.params is not None and query.tokens is not None:
         raise ValueError(
             "params and tokens are both fixed, which leaves nothing to plan; "
@@ -38,10 +45,21 @@ def check_inputs(inputs: dict[str, Any]) -> None:
                 raise ValueError(f"{name} is {number:g}; it must be {domain.words}")
 
 
-def check_choices(choices: Mapping[str, tuple[Number, Number]]) -> None:
-    """Raise ValueError for bounds that leave a further decision variable no room."""
-    for name, bounds in choices.items():
-        low, high = (_concrete(bound) for bound in bounds)
+def check_choices(axes: Mapping[str, Any], choices: Mapping[str, Any]) -> None:
+    """Raise ValueError for choices that leave nothing to choose, or name a given axis."""
+    for name, choice in choices.items():
+        if name in axes:
+            raise ValueError(f"the axis {name!r} is both given and chosen; do one of the two")
+        if not isinstance(choice, tuple):
+            if not len(choice):
+                raise ValueError(f"choices[{name!r}] is an empty list; it must have a value")
+            continue
+        if len(choice) != 2:
+            raise ValueError(
+                f"choices[{name!r}] is a tuple of {len(choice)}; it must be (low, high), or a "
+                "list of values"
+            )
+        low, high = map(_concrete, choice)
         if low is not None and high is not None and not -math.inf < low < high < math.inf:
             raise ValueError(
                 f"choices[{name!r}] is ({low:g}, {high:g}); it must be two finite numbers, "
@@ -49,7 +67,7 @@ def check_choices(choices: Mapping[str, tuple[Number, Number]]) -> None:
             )
 
 
-def refuse(plan: Plan, law: Any, query: Query) -> None:
+def refuse(plan: Plan, law: Any, query: Query, axes: Mapping[str, Any]) -> None:
     """Raise PlanError where a single, concrete scenario has no plan."""
     code = _concrete(plan.status)
     if code is None or code == Status.CONVERGED:
@@ -58,34 +76,43 @@ def refuse(plan: Plan, law: Any, query: Query) -> None:
     if status == Status.INVALID:
         raise ValueError("an input is NaN or outside its domain")
     if status == Status.INFEASIBLE:
-        raise PlanError(_why_infeasible(law, query))
+        raise PlanError(_why_infeasible(unwrapped(law), query, axes))
     if status == Status.OUT_OF_RANGE:
         raise PlanError(f"the optimum for {_target(query)} does not fit {plan.params.dtype}")
     raise PlanError(
         f"the search for {_target(query)} did not converge; "
-        "another optimiser or a smoother law or cost may"
+        "a smoother law or cost, or another optimiser, may"
     )
 
 
-def _why_infeasible(law: Any, query: Query) -> str:
-    if query.loss is None:
-        held = "params" if query.params is not None else "tokens"
-        if getattr(query, held) is None:
-            return f"no model is found within {_target(query)}"
-        return (
-            f"serving the demand with {held} {getattr(query, held):g} alone costs more "
-            f"than the {_target(query)}; raise the budget or lower {held}"
-        )
+def warned(plan: Plan, law: Any, axes: Mapping[str, Any]) -> Plan:
+    """Return the plan, a single, concrete one with what its law says of it."""
+    if not isinstance(law, Sourced) or _concrete(plan.status) != Status.CONVERGED:
+        return plan
+    named = {name: _concrete(x) for name, x in {**axes, **plan.choices}.items()}
+    known = {name: x for name, x in named.items() if x is not None}
+    beyond = law.valid.beyond(float(plan.params), float(plan.tokens), **known)
+    # Sentences are no numbers: they stay out of the pytree.
+    sentences = () if beyond is None else (f"the plan lies {beyond}",)
+    object.__setattr__(plan, "_warnings", sentences)
+    return plan
+
+
+def _why_infeasible(law: Any, query: Query, axes: Mapping[str, Any]) -> str:
     limits = {
         name: value
         for name, value in vars(query).items()
-        if name not in ("loss", "budget") and value is not None
+        if name not in ("loss", "budget", "match_params", "match_tokens") and value is not None
     }
     given = " and ".join(f"{name} {float(value):g}" for name, value in limits.items())
-    if not isinstance(law, PowerSum):
-        return f"no model reaches {_target(query)}" + (f" with {given}" if given else "")
-    if not law.log_excess(query.loss) > -math.inf:
-        floor = float(law.loss_at(-math.inf))
+    within = f" with {given}" if given else ""
+    if query.loss is None:
+        return f"no model is found of {_target(query)}{within}; raise the target or relax a limit"
+    power = as_power_sum(law, axes)
+    if power is None:
+        return f"no model reaches {_target(query)}{within}; raise the loss or relax a limit"
+    if not power.log_excess(query.loss) > -math.inf:
+        floor = float(power.loss_at(-math.inf))
         return (
             f"loss {query.loss:g} cannot be reached; give one above the law's floor {floor:g}"
         )
@@ -93,7 +120,7 @@ def _why_infeasible(law: Any, query: Query) -> str:
         return f"no model is found of {_target(query)}"
     params = query.params or query.max_params
     tokens = query.tokens or query.max_tokens
-    lowest = law.loss_at_log(
+    lowest = power.loss_at_log(
         math.log(params) if params else math.inf,
         math.log(tokens) if tokens else math.inf,
     )
@@ -104,7 +131,7 @@ def _why_infeasible(law: Any, query: Query) -> str:
 
 
 def _target(query: Query) -> str:
-    name = "budget" if query.loss is None else "loss"
+    name = next(x for x in ("loss", "budget", "match_params") if getattr(query, x) is not None)
     return f"{name} {float(getattr(query, name)):g}"
 
 

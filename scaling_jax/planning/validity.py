@@ -7,7 +7,13 @@ from typing import Any, TypeVar
 import jax
 import jax.numpy as jnp
 
-from scaling_jax._pytree import fields_with_domain
+from scaling_jax._pytree import (
+    Record,
+    coefficients,
+    domains,
+    fields_with_domain,
+    with_coefficients,
+)
 from scaling_jax.planning.records import PricedModel
 from scaling_jax.solve import Status
 
@@ -25,33 +31,54 @@ def valid(inputs: Iterable[Any]) -> jax.Array:
 
 
 def spoil(sound: jax.Array, tree: _Tree) -> _Tree:
-    """Return the tree with NaN in every number where it is not sound."""
+    """Return the tree with NaN in every number, and its derivatives, where it is not sound.
 
-    def product(x: jax.Array) -> jax.Array:
-        # A product, not a selection, so that the derivatives are NaN as well.
-        return x * jnp.where(sound, 1.0, jnp.nan).astype(x.dtype)
+    In reverse mode a number that nothing depends on (one that `where` has set aside) keeps the
+    derivative zero, so that one scenario without a plan does not spoil what all share.
+    """
 
-    return jax.tree.map(product, tree)
+    def forward(_: Any, x: jax.Array) -> jax.Array:
+        return jnp.where(sound, x, jnp.nan * x)
+
+    def backward(_: Any, x: jax.Array) -> jax.Array:
+        return jnp.where(sound | (x == 0), x, jnp.nan * x)
+
+    # The one linear operation of JAX whose transpose may be stated.
+    def spoilt(x: jax.Array) -> jax.Array:
+        return jax.lax.custom_linear_solve(
+            lambda y: y, x, solve=forward, transpose_solve=backward
+        )
+
+    return jax.tree.map(spoilt, tree)
 
 
-def finite(x: jax.Array) -> jax.Array:
-    """Return NaN in place of an overflow."""
-    return jnp.where(x < jnp.inf, x, jnp.nan)
+def sane(tree: _Tree) -> _Tree:
+    """Return the tree with an ordinary number where one is outside of its domain.
 
-
-def positive(x: jax.Array) -> jax.Array:
-    """Return NaN in place of an overflow or an underflow to zero."""
-    return jnp.where((x > 0) & (x < jnp.inf), x, jnp.nan)
+    What is computed from it is finite, and set aside: `valid` says so.
+    """
+    if not isinstance(tree, Record):
+        return tree
+    kinds = domains(tree)
+    stated = {path for path, _, _ in fields_with_domain(tree, "")}
+    changed = {
+        path: jnp.where(kinds[path].contains(x), x, 0.5)
+        for path, x in coefficients(tree).items()
+        if path in stated
+    }
+    return with_coefficients(tree, changed)
 
 
 def in_range(model: PricedModel) -> jax.Array:
     """Return whether every number of a priced model is one that its dtype can hold."""
-    return jnp.isfinite(model.total_cost)  # a NaN in params or tokens is one here
+    numbers = (model.params, model.tokens, model.loss, model.train_cost, model.serve_cost)
+    sound = [jnp.isfinite(x) for x in (*numbers, model.total_cost)]
+    positive = (model.params > 0) & (model.tokens > 0) & (model.train_cost > 0)
+    return functools.reduce(jnp.logical_and, sound, positive)
 
 
 def final_status(solved: Any, representable: jax.Array, allowed: jax.Array) -> jax.Array:
     """Return, in order of precedence, `INVALID` where the inputs are not allowed, the status
-
     of the solve, and `OUT_OF_RANGE` where the answer does not fit its dtype.
     """
     converged = solved == Status.CONVERGED

@@ -7,6 +7,7 @@ calls it, so that it can be replaced.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -21,20 +22,54 @@ def divide(tangent: Map, right: jax.Array) -> jax.Array:
 
 def dense(tangent: Map, right: jax.Array) -> jax.Array:
     """Solve a tangent system of a few unknowns through its dense Jacobian."""
-    return jnp.linalg.solve(jax.jacfwd(tangent)(jnp.zeros_like(right)), right)
+    return eliminate(jax.jacfwd(tangent)(jnp.zeros_like(right)), right)
+
+
+def eliminate(matrix: jax.Array, right: jax.Array) -> jax.Array:
+    """Solve a small linear system [n, n] x = [n] by elimination with partial pivoting.
+
+    Written out: a batched LAPACK call costs far more for so few unknowns, and on a CPU it
+    waits for the threads that it runs on.
+    """
+    size = right.shape[0]
+    scale = jnp.max(jnp.abs(matrix), axis=1)
+    scale = jnp.where(scale > 0, scale, 1.0)
+    rows = [matrix[i] / scale[i] for i in range(size)]
+    values = [right[i] / scale[i] for i in range(size)]
+    for k in range(size):
+        for i in range(k + 1, size):  # the largest pivot comes up, one exchange at a time
+            larger = jnp.abs(rows[i][k]) > jnp.abs(rows[k][k])
+            upper, lower = rows[k], rows[i]
+            rows[k], rows[i] = jnp.where(larger, lower, upper), jnp.where(larger, upper, lower)
+            first, second = values[k], values[i]
+            values[k] = jnp.where(larger, second, first)
+            values[i] = jnp.where(larger, first, second)
+        for i in range(k + 1, size):
+            factor = rows[i][k] / rows[k][k]
+            rows[i] = rows[i] - factor * rows[k]
+            values[i] = values[i] - factor * values[k]
+    out: list[jax.Array] = [values[-1]] * size
+    for k in reversed(range(size)):
+        known = sum((rows[k][j] * out[j] for j in range(k + 1, size)), 0 * values[k])
+        out[k] = (values[k] - known) / rows[k][k]
+    return jnp.stack(out)
 
 
 def root(
     residual: Map,
-    solve: Callable[[], jax.Array],
+    solve: Callable[[], Any],
     linear_solve: Callable[[Map, jax.Array], jax.Array] = divide,
-) -> jax.Array:
+    *,
+    has_aux: bool = False,
+) -> Any:
     """Return `solve()`, a root of `residual`, differentiable by the implicit function theorem.
 
     Args:
         residual: F(x); the quantities that it closes over may be traced and differentiated.
         solve: finds the root by any means; it is never differentiated.
         linear_solve: solves J v = b given v -> J v: `divide` or `dense`.
+        has_aux: `solve` returns (root, anything else), and so does this; what else it is has
+            no derivative.
 
     Example:
         >>> cube_root = lambda a: root(lambda x: x**3 - a, lambda: jnp.cbrt(a))
@@ -42,5 +77,8 @@ def root(
         0.08333
     """
     out = jax.eval_shape(solve)
-    guess = jnp.zeros(out.shape, out.dtype)
-    return jax.lax.custom_root(residual, guess, lambda _f, _x: solve(), linear_solve)
+    shape = out[0] if has_aux else out
+    guess = jnp.zeros(shape.shape, shape.dtype)
+    return jax.lax.custom_root(
+        residual, guess, lambda _f, _x: solve(), linear_solve, has_aux=has_aux
+    )

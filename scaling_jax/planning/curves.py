@@ -1,0 +1,332 @@
+"""The models among which a plan is chosen, as a curve in one coordinate u, log D growing.
+
+Of one loss, log N falls along it without a bound at one end and log D rises without a bound
+at the other; u = 0 is in the bend between, and far from it u moves log N or log D evenly.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from scaling_jax._numerics import log_power
+from scaling_jax._pytree import Number
+from scaling_jax.laws import Terms
+from scaling_jax.planning.scenario import LOG_PARAMS, LOG_TOKENS, Scenario
+from scaling_jax.solve.search import bisect, lowest_cells, zoom
+
+# A curve without exponents of its own bends like a power of this exponent.
+_EXPONENT = 0.33
+# How far u goes into the asymptote of few tokens: their log, relative to the bend.
+_DEEP = 25.0
+_SCAN, _HALVINGS = 64, 50
+
+
+class Point(NamedTuple):
+    """A model as (log N, log D)."""
+
+    log_params: jax.Array
+    log_tokens: jax.Array
+
+
+class ShareCurve(NamedTuple):
+    """The models of one loss under a sum of powers: u is the logit of the size term's share.
+
+    No root, no asymptote: log N and log D are convex in u, and so is the logarithm of every
+    cost that is a sum, product or maximum of powers with exponents of zero or more.
+    """
+
+    terms: Terms
+    log_excess: jax.Array
+    low: jax.Array
+    high: jax.Array
+
+    @classmethod
+    def of(cls, s: Scenario, log_excess: jax.Array) -> "ShareCurve":
+        """Return the curve within the limits of the question."""
+        power = s.power_sum()
+        assert power is not None
+        t = Terms(*(jnp.asarray(x, log_excess.dtype) for x in power.terms()))
+        bare = cls(t, log_excess, log_excess, log_excess)
+        least, most = bare._least(), (_cap(s.query.max_params, 60.0), _cap(s.query.max_tokens, 80.0))
+        low = -_softplus_inverse(t.alpha * (most[0] - least.log_params))
+        high = _softplus_inverse(t.beta * (most[1] - least.log_tokens))
+        return bare._replace(low=low, high=high)
+
+    def _least(self) -> Point:
+        t = self.terms
+        return Point((t.log_a - self.log_excess) / t.alpha, (t.log_b - self.log_excess) / t.beta)
+
+    def feasible(self) -> jax.Array:
+        """Return whether any model of the curve is within the limits."""
+        slack = 64 * jnp.finfo(self.low.dtype).eps * (1 + jnp.abs(self.low))
+        return jnp.isfinite(self.log_excess) & (self.low <= self.high + slack)
+
+    def first_model(self) -> Point:
+        """Return the model at the limit of parameters."""
+        return self.at(self.low, self.low)
+
+    def last_model(self) -> Point:
+        """Return the model at the limit of tokens."""
+        return self.at(self.high, self.high)
+
+    def start(self, u: jax.Array) -> Any:
+        """Return what `step` begins with: nothing."""
+        return u
+
+    def step(self, u: jax.Array, state: Any) -> tuple[Point, Any]:
+        """Return the model at u."""
+        return self.at(u, state), state
+
+    def at(self, u: jax.Array, near: Any) -> Point:
+        """Return the model at u."""
+        t, least = self.terms, self._least()
+        bent = jnp.log1p(jnp.exp(-jnp.abs(u)))
+        return Point(
+            least.log_params + (jnp.maximum(-u, 0.0) + bent) / t.alpha,
+            least.log_tokens + (jnp.maximum(u, 0.0) + bent) / t.beta,
+        )
+
+    def tangent(self, u: jax.Array, point: Point) -> Point:
+        """Return d(log N, log D) / du."""
+        t, rising = self.terms, jax.nn.sigmoid(u)
+        return Point((rising - 1) / t.alpha, rising / t.beta)
+
+
+class TokenCurve(NamedTuple):
+    """The models of one loss under any law that falls in N: log N by Newton's method.
+
+    `first` and `last` bound log D; at `first` log N is `most`, its limit or next to infinite.
+    """
+
+    log_loss: Callable[[jax.Array, jax.Array], jax.Array]
+    target: jax.Array
+    most: jax.Array
+    first: jax.Array
+    last: jax.Array
+    reached: jax.Array
+
+    @classmethod
+    def of(cls, s: Scenario, loss: jax.Array) -> "TokenCurve":
+        """Return the curve within the limits of the question."""
+        target = jnp.log(loss)
+        zero = 0 * target
+        most = jnp.minimum(_cap(s.query.max_params, LOG_PARAMS[1]), LOG_PARAMS[1]) + zero
+        end = jnp.minimum(_cap(s.query.max_tokens, LOG_TOKENS[1]), LOG_TOKENS[1]) + zero
+        best = best_tokens(s, most, end)
+        slack = 64 * jnp.finfo(target.dtype).eps
+
+        def above(log_tokens: jax.Array) -> jax.Array:
+            return ~(s.log_loss(most, log_tokens) <= target)
+
+        first = bisect(above, LOG_TOKENS[0] + zero, best, _HALVINGS)[1]
+        last = bisect(lambda x: ~above(x), best, end, _HALVINGS)[0]
+        last = jnp.where(above(end), last, end)
+        reached = s.log_loss(most, best) <= target + slack
+        return cls(s.log_loss, target, most, first, last, reached)
+
+    @property
+    def low(self) -> jax.Array:
+        """u next to the asymptote."""
+        return jnp.minimum(-0.5 * _DEEP + 0 * self.first, self.high)
+
+    @property
+    def high(self) -> jax.Array:
+        """u at the most tokens."""
+        return _softplus_inverse(_EXPONENT * (self.last - self.first))
+
+    def feasible(self) -> jax.Array:
+        """Return whether any model of the curve is within the limits."""
+        return self.reached
+
+    def first_model(self) -> Point:
+        """Return the model at the limit of parameters."""
+        return Point(self.most, self.first)
+
+    def last_model(self) -> Point:
+        """Return the model at the limit of tokens."""
+        return Point(self.solve(self.last), self.last)
+
+    def start(self, u: jax.Array) -> Any:
+        """Return what `step` begins with: log N at u, found without a start, twice."""
+        log_params = self.solve(self._tokens(u))
+        return log_params, log_params
+
+    def step(self, u: jax.Array, state: Any) -> tuple[Point, Any]:
+        """Return the model at the next u of an even sequence."""
+        last, before = state
+        log_tokens = self._tokens(u)
+        log_params = self._newton(2 * last - before, log_tokens, 3)
+        return self._checked(log_params, log_tokens), (log_params, last)
+
+    def at(self, u: jax.Array, near: Point) -> Point:
+        """Return the model at u from one that is not far."""
+        log_tokens = self._tokens(u)
+        return self._checked(self._newton(near.log_params, log_tokens, 6), log_tokens)
+
+    def tangent(self, u: jax.Array, point: Point) -> Point:
+        """Return d(log N, log D) / du."""
+        rising = jax.nn.sigmoid(u) / _EXPONENT
+        by_params, by_tokens = jax.grad(self.log_loss, (0, 1))(*point)
+        return Point(-rising * by_tokens / by_params, rising)
+
+    def solve(self, log_tokens: jax.Array) -> jax.Array:
+        """Return log N at any log D, by bisection."""
+
+        def above(log_params: jax.Array) -> jax.Array:
+            return ~(self.log_loss(log_params, log_tokens) <= self.target)
+
+        rough = bisect(above, LOG_PARAMS[0] + 0 * self.target, self.most, 20)[1]
+        return self._newton(rough, log_tokens, 3)
+
+    def _tokens(self, u: jax.Array) -> jax.Array:
+        bent = jnp.log1p(jnp.exp(-jnp.abs(u)))
+        return jnp.minimum(self.first + (jnp.maximum(u, 0.0) + bent) / _EXPONENT, self.last)
+
+    def _newton(self, log_params: jax.Array, log_tokens: jax.Array, steps: int) -> jax.Array:
+        def step(_: int, x: jax.Array) -> jax.Array:
+            value, slope = _along(lambda n: self.log_loss(n, log_tokens), x)
+            move = (self.target - value) / slope
+            move = jnp.where(jnp.isnan(move), 0.0, jnp.clip(move, -1.5, 1.5))
+            return jnp.clip(x + move, LOG_PARAMS[0], self.most)
+
+        return jax.lax.fori_loop(0, steps, step, log_params)
+
+    def _checked(self, log_params: jax.Array, log_tokens: jax.Array) -> Point:
+        error = jnp.abs(self.log_loss(log_params, log_tokens) - self.target)
+        sound = error < 1e-4
+        return Point(jnp.where(sound, log_params, jnp.nan), log_tokens)
+
+
+class BudgetCurve(NamedTuple):
+    """The models that a budget pays for: at each log N as many tokens as it buys.
+
+    `most` is the largest log N that leaves something for training.
+    """
+
+    scenario: Scenario
+    most: jax.Array
+    end: jax.Array
+    stepped: bool
+
+    @classmethod
+    def of(cls, s: Scenario, stepped: bool) -> "BudgetCurve":
+        """Return the curve within the limits of the question; `stepped` is of cost in D."""
+        zero = 0 * jnp.log(jnp.asarray(s.query.budget))
+        most = largest_params(s, LOG_TOKENS[0] + zero)
+        end = jnp.minimum(_cap(s.query.max_tokens, LOG_TOKENS[1]), LOG_TOKENS[1]) + zero
+        return cls(s, most, end, stepped)
+
+    @property
+    def low(self) -> jax.Array:
+        """u next to the asymptote."""
+        return -_DEEP + 0 * self.most
+
+    @property
+    def high(self) -> jax.Array:
+        """u at the smallest model."""
+        return _softplus_inverse(_EXPONENT * (self.most - LOG_PARAMS[0]))
+
+    def feasible(self) -> jax.Array:
+        """Return whether the budget pays for any model."""
+        return jnp.isfinite(self.most)
+
+    def start(self, u: jax.Array) -> Any:
+        """Return what `step` begins with: nothing."""
+        return u
+
+    def step(self, u: jax.Array, state: Any) -> tuple[Point, Any]:
+        """Return the model at u."""
+        return self.at(u, state, 2), state
+
+    def at(self, u: jax.Array, near: Any, steps: int = 5) -> Point:
+        """Return the model at u."""
+        bent = jnp.log1p(jnp.exp(-jnp.abs(u)))
+        log_params = self.most - (jnp.maximum(u, 0.0) + bent) / _EXPONENT
+        return Point(log_params, jnp.minimum(self.tokens(log_params, steps), self.end))
+
+    def tangent(self, u: jax.Array, point: Point) -> Point:
+        """Return d(log N, log D) / du; tokens stand still where there are no more."""
+        falling = -jax.nn.sigmoid(u) / _EXPONENT
+        by_params, by_tokens = jax.grad(self.scenario.log_cost, (0, 1))(*point)
+        tokens = -falling * by_params / by_tokens
+        return Point(falling, jnp.where(point.log_tokens < self.end, tokens, 0.0))
+
+    def tokens(self, log_params: jax.Array, steps: int = 5) -> jax.Array:
+        """Return the log of the most tokens that the budget buys; NaN where it buys none."""
+        return affordable_tokens(self.scenario, log_params, steps, self.stepped)
+
+
+def best_tokens(s: Scenario, log_params: jax.Array, end: jax.Array) -> jax.Array:
+    """Return log D up to `end` at which the loss is lowest: `end`, unless it rises before."""
+
+    def value(log_tokens: jax.Array, state: Any) -> tuple[jax.Array, Any]:
+        return s.log_loss(log_params, log_tokens), state
+
+    # From the end on, so that of equal losses the one of most tokens counts.
+    (cell,) = lowest_cells(value, end, 0 * end + LOG_TOKENS[0], 48, 1, end)
+    best, lowest = zoom(lambda x: s.log_loss(log_params, x), cell, 6, 9)
+    return jnp.where(lowest < s.log_loss(log_params, end), best, end)
+
+
+def largest_params(s: Scenario, log_tokens: jax.Array) -> jax.Array:
+    """Return the log of the most parameters that the budget pays for; NaN where none."""
+    top = jnp.minimum(_cap(s.query.max_params, LOG_PARAMS[1]), LOG_PARAMS[1]) + 0 * log_tokens
+    budget = jnp.log(jnp.asarray(s.query.budget))
+    width = (top - LOG_PARAMS[0]) / (_SCAN - 1)
+
+    def paid(log_params: jax.Array) -> jax.Array:
+        return s.log_cost(log_params, log_tokens) <= budget
+
+    def scan(i: jax.Array, found: jax.Array) -> jax.Array:
+        x = LOG_PARAMS[0] + width * i.astype(width.dtype)
+        return jnp.where(paid(x), x, found)
+
+    found = jax.lax.fori_loop(0, _SCAN, scan, jnp.nan + 0 * top)
+    most, _ = bisect(paid, found, jnp.minimum(found + width, top), _HALVINGS)
+    return jnp.where(paid(top), top, most)
+
+
+def affordable_tokens(s: Scenario, log_params: jax.Array, steps: int, stepped: bool) -> jax.Array:
+    """Return the log of the most tokens that the budget buys N parameters; NaN where none.
+
+    Nearly every cost is linear in D, so that a step from one token is exact; further ones are
+    Newton's in log D. Where the cost jumps in D it is bisected.
+    """
+    budget = jnp.asarray(s.query.budget)
+    zero = 0 * log_params
+
+    def log_cost(log_tokens: jax.Array) -> jax.Array:
+        return s.log_cost(log_params, log_tokens)
+
+    if stepped:
+        start, end = LOG_TOKENS[0] + zero, LOG_TOKENS[1] + zero
+        most, _ = bisect(lambda x: log_cost(x) <= jnp.log(budget), start, end, _HALVINGS)
+        return jnp.where(log_cost(start) <= jnp.log(budget), most, jnp.nan)
+    log_fixed, share = _along(log_cost, zero)
+    # cost(D) = cost(1) (1 + share (D - 1)), with share what the first token costs.
+    left = jnp.expm1(jnp.log(budget) - log_fixed)
+    first = jnp.log1p(jnp.where(left > 0, left, jnp.nan) / share)
+
+    def step(_: int, x: jax.Array) -> jax.Array:
+        value, slope = _along(log_cost, x)
+        move = jnp.clip((jnp.log(budget) - value) / slope, -4.0, 4.0)
+        return jnp.where(jnp.isnan(move), x, jnp.clip(x + move, LOG_TOKENS[0], LOG_TOKENS[1]))
+
+    return jax.lax.fori_loop(0, steps, step, jnp.clip(first, LOG_TOKENS[0], LOG_TOKENS[1]))
+
+
+def _along(function: Callable[[jax.Array], jax.Array], x: jax.Array) -> tuple[Any, Any]:
+    return jax.jvp(function, (x,), (jnp.ones_like(x),))
+
+
+def _cap(limit: Number | None, otherwise: float) -> Any:
+    return otherwise if limit is None else jnp.log(limit)
+
+
+def _softplus_inverse(y: jax.Array) -> jax.Array:
+    """Return log(e^y - 1); minus infinity at zero and below, so that a curve ends there."""
+    inside = y > 0
+    y = jnp.where(inside, y, 1.0)
+    return jnp.where(inside, y + jnp.log(-jnp.expm1(-y)), -jnp.inf)

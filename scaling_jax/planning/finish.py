@@ -1,0 +1,102 @@
+"""From a model to a `Plan`: prices, the price of quality, the limit, the status."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from scaling_jax._pytree import Number
+from scaling_jax.planning.active import Active, Found, solve
+from scaling_jax.planning.curves import Point
+from scaling_jax.planning.records import Limit, Method, Plan, PricedModel, Query
+from scaling_jax.planning.scenario import Scenario
+from scaling_jax.planning.validity import final_status, in_range, spoil
+from scaling_jax.solve import Status
+
+
+def priced(s: Scenario, point: Point, loss: Number | None = None) -> PricedModel:
+    """Return a model with its bill, and its loss unless that is known."""
+    bill = s.bill(*point)
+    zero = jnp.zeros_like(point.log_params)
+    return PricedModel(
+        params=jnp.exp(point.log_params),
+        tokens=jnp.exp(point.log_tokens),
+        loss=jnp.asarray(s.loss(*point) if loss is None else loss),
+        train_cost=bill.train + zero,
+        serve_cost=bill.serve + zero,
+    )
+
+
+def marginal_cost(s: Scenario, point: Point, query: Query, active: jax.Array) -> jax.Array:
+    """Return d(total cost) / d(loss), by the variable that is free to move.
+
+    At an unlimited optimum both give the same. Tokens: dK/dD / dL/dD; where the tokens are
+    held, params: dK/dN / dL/dN.
+    """
+
+    def both(n: jax.Array, t: jax.Array) -> tuple[jax.Array, jax.Array]:
+        return jnp.asarray(s.bill(n, t).total), s.loss(n, t)
+
+    one, none = jnp.ones_like(point.log_params), jnp.zeros_like(point.log_params)
+    _, (cost, loss) = jax.jvp(both, tuple(point), (none, one))
+    by_tokens = cost / loss
+    _, (cost, loss) = jax.jvp(both, tuple(point), (one, none))
+    by_params = cost / loss
+    tokens_held = (active == Active.DATA) | (active == Active.BOTH) | (query.tokens is not None)
+    params_held = (active == Active.SIZE) | (active == Active.BOTH) | (active == Active.RISE)
+    nothing = (tokens_held & params_held) | (active == Active.RISE) | (active == Active.HELD)
+    return jnp.where(nothing, -jnp.inf, jnp.where(tokens_held, by_params, by_tokens))
+
+
+def limit_of(query: Query, active: jax.Array) -> jax.Array:
+    """Return which of the limits binds; what is given is none."""
+    size = (active == Active.SIZE) | (active == Active.BOTH) | (active == Active.RISE)
+    data = (active == Active.DATA) | (active == Active.BOTH) | (active == Active.HELD)
+    code = jnp.zeros_like(active)
+    if query.max_params is not None:
+        code += jnp.where(size, Limit.MAX_PARAMS.value, 0)
+    if query.max_tokens is not None:
+        code += jnp.where(data, Limit.MAX_TOKENS.value, 0)
+    return code
+
+
+def finish(
+    s: Scenario,
+    found: Found,
+    baseline: Found,
+    *,
+    allowed: jax.Array,
+    kinked: bool,
+    method: Method,
+    choices: Mapping[str, Any],
+) -> Plan:
+    """Return the plan of a search and of the search for its baseline, differentiable.
+
+    Every number is NaN where either search found nothing or is not converged.
+    """
+    point, error = solve(s, found, kinked)
+    model = priced(s, point)
+    loss = model.loss if s.query.loss is None else jnp.asarray(s.query.loss)
+    alone = s.alone(loss)
+    base_point, base_error = solve(alone, baseline, kinked)
+    base = priced(s, base_point)
+    tolerance = float(jnp.finfo(error.dtype).eps) ** 0.6
+    near = (error <= tolerance) & (base_error <= tolerance) & ~jnp.isnan(baseline.value)
+    solved = jnp.where(near, Status.CONVERGED.value, Status.NOT_CONVERGED.value)
+    solved = jnp.where(jnp.isnan(found.value), Status.INFEASIBLE.value, solved)
+    status = final_status(solved, in_range(model) & in_range(base), allowed)
+    marginal = marginal_cost(s, point, s.query, found.active)
+    numbers = spoil(
+        status == Status.CONVERGED.value, (model, base, marginal, dict(choices))
+    )
+    model, base, marginal, choices = numbers
+    return Plan(
+        **vars(model),
+        baseline=base,
+        marginal_cost=marginal,
+        limit=limit_of(s.query, found.active),
+        status=status,
+        choices=choices,
+        method=method,
+    )

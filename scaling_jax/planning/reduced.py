@@ -1,0 +1,293 @@
+"""The reduced planner: any law, any cost; the target leaves one coordinate to search.
+
+A coarse grid over the whole curve, a finer one around its lowest point, a bracket closed by the
+sign of a slope, and Newton's method on the two equations that hold at the answer. All counts
+are fixed, so that a batch is one elementwise program. Which steps are taken depends on the
+programs of law and cost (smooth, with kinks, with jumps), never on numbers.
+"""
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from scaling_jax._pytree import Number
+from scaling_jax.planning.active import Active, Found, solve
+from scaling_jax.planning.curves import (
+    BudgetCurve,
+    Point,
+    ShareCurve,
+    TokenCurve,
+    affordable_tokens,
+    best_tokens,
+    largest_params,
+)
+from scaling_jax.planning.finish import finish
+from scaling_jax.planning.records import Plan
+from scaling_jax.planning.scenario import LOG_PARAMS, LOG_TOKENS, Scenario
+from scaling_jax.solve.monomial import exponents
+from scaling_jax.solve.search import Cell, bisect, lowest_cells, lowest_in, slope_root, zoom
+from scaling_jax.solve.smoothness import Smoothness, smoothness
+
+_COARSE, _FINE = 32, 64
+_KEEP = {Smoothness.SMOOTH: 2, Smoothness.KINKED: 2, Smoothness.STEPPED: 6}
+
+Curve = ShareCurve | TokenCurve | BudgetCurve
+Objective = Callable[[jax.Array, jax.Array], jax.Array]
+
+
+def search(s: Scenario) -> Found:
+    """Return the best model for the question: where it is, and what holds it there.
+
+    Not differentiable: `active.solve` is.
+    """
+    form = smoothness_of(s)
+    if s.query.params is not None or s.query.tokens is not None:
+        return _fixed(s, form)
+    if s.query.loss is not None:
+        return _at_a_loss(s, form)
+    return _at_a_budget(s, form)
+
+
+def smoothness_of(s: Scenario) -> Smoothness:
+    """Return the smoothness of law and cost together, in log N and log D."""
+    zero = 0 * jnp.asarray(s.query.budget if s.query.loss is None else s.query.loss)
+    law = Smoothness.SMOOTH if s.power_sum() else smoothness(s.loss, zero, zero)
+    return max(law, smoothness(s.log_cost, zero, zero))
+
+
+def _at_a_loss(s: Scenario, form: Smoothness) -> Found:
+    loss = jnp.asarray(s.query.loss)
+    power = s.power_sum()
+    curve = TokenCurve.of(s, loss) if power is None else ShareCurve.of(s, power.log_excess(loss))
+    found = _along(s, curve, s.log_cost, form)
+    if s.query.max_params is not None:
+        at_end = curve.first_model()
+        found = found.or_else(Found.at(at_end, s.log_cost(*at_end), Active.SIZE))
+    if s.query.max_tokens is not None:
+        at_end = curve.last_model()
+        found = found.or_else(Found.at(at_end, s.log_cost(*at_end), Active.DATA))
+    for size in _breaks(s):
+        for side in (-1.0, 1.0):
+            point = _of_size(s, size, side)
+            found = found.or_else(Found.at(point, s.log_cost(*point), Active.BREAK))
+    return found.where(curve.feasible())
+
+
+def _at_a_budget(s: Scenario, form: Smoothness) -> Found:
+    stepped = _stepped_in_tokens(s)
+    curve = BudgetCurve.of(s, stepped)
+    kinked = s.query.max_tokens is not None
+    form = max(form, Smoothness.KINKED) if kinked else form
+    found = _along(s, curve, s.log_loss, form)
+    if s.query.max_params is not None:
+        size = jnp.log(s.query.max_params) + 0 * curve.most
+        found = found.or_else(_at_size(s, size, curve.end, stepped))
+    if s.query.max_tokens is not None:
+        found = found.or_else(_at_tokens(s, curve.end))
+    for size in _breaks(s):
+        for side in (-1.0, 1.0):
+            point = _of_size(s, size, side)
+            found = found.or_else(Found.at(point, s.log_loss(*point), Active.BREAK))
+    return found.where(curve.feasible())
+
+
+def _at_size(s: Scenario, log_params: jax.Array, end: jax.Array, stepped: bool) -> Found:
+    """Return the best that a budget buys at a size: as many tokens as it pays for, unless
+    there are fewer, or more of them would hurt.
+    """
+    paid = affordable_tokens(s, log_params, 5, stepped)
+    best = best_tokens(s, log_params, jnp.minimum(paid, end))
+    active = jnp.where(paid > end, Active.BOTH.value, Active.SIZE.value)
+    active = jnp.where(best < jnp.minimum(paid, end), Active.RISE.value, active)
+    point = Point(log_params, best)
+    return Found.at(point, s.log_loss(*point), active)
+
+
+def _at_tokens(s: Scenario, log_tokens: jax.Array) -> Found:
+    """Return the best that a budget buys with all the tokens there are: the largest size."""
+    point = Point(largest_params(s, log_tokens), log_tokens)
+    full = False
+    if s.query.max_params is not None:
+        full = point.log_params >= jnp.log(s.query.max_params)
+    # Below a jump of the cost some of the budget is left over.
+    left_over = s.log_cost(*point) < jnp.log(jnp.asarray(s.query.budget)) - 1e-6
+    active = jnp.where(left_over, Active.HELD.value, Active.DATA.value)
+    active = jnp.where(full, Active.BOTH.value, active)
+    return Found.at(point, s.log_loss(*point), active)
+
+
+def _fixed(s: Scenario, form: Smoothness) -> Found:
+    q = s.query
+    zero = 0 * jnp.log(jnp.asarray(q.budget if q.loss is None else q.loss))
+    if q.params is not None:
+        log_params = jnp.log(q.params) + zero
+        end = zero + (LOG_TOKENS[1] if q.max_tokens is None else jnp.log(q.max_tokens))
+        if q.loss is None:
+            return _at_size(s, log_params, end, _stepped_in_tokens(s))
+        point = Point(log_params, first_tokens(s, log_params, end))
+        return Found.at(point, s.log_cost(*point), Active.SIZE)
+    assert q.tokens is not None
+    log_tokens = jnp.log(q.tokens) + zero
+    if q.loss is None:
+        return _at_tokens(s, log_tokens).where(True)
+    most = zero + (LOG_PARAMS[1] if q.max_params is None else jnp.log(q.max_params))
+    return Found.at(
+        Point(smallest_params(s, log_tokens, most), log_tokens), zero, Active.DATA
+    )
+
+
+def first_tokens(s: Scenario, log_params: jax.Array, end: jax.Array) -> jax.Array:
+    """Return the log of the fewest tokens that bring a size to the loss; NaN where none do."""
+    target = jnp.log(jnp.asarray(s.query.loss))
+    best = best_tokens(s, log_params, end)
+    slack = 64 * jnp.finfo(target.dtype).eps
+    reached = s.log_loss(log_params, best) <= target + slack
+
+    def above(log_tokens: jax.Array) -> jax.Array:
+        return ~(s.log_loss(log_params, log_tokens) <= target)
+
+    return jnp.where(reached, bisect(above, 0 * best + LOG_TOKENS[0], best, 50)[1], jnp.nan)
+
+
+def smallest_params(s: Scenario, log_tokens: jax.Array, most: jax.Array) -> jax.Array:
+    """Return the log of the fewest parameters that reach the loss; NaN where none do."""
+    target = jnp.log(jnp.asarray(s.query.loss))
+    slack = 64 * jnp.finfo(target.dtype).eps
+    reached = s.log_loss(most, log_tokens) <= target + slack
+
+    def above(log_params: jax.Array) -> jax.Array:
+        return ~(s.log_loss(log_params, log_tokens) <= target)
+
+    return jnp.where(reached, bisect(above, 0 * most + LOG_PARAMS[0], most, 50)[1], jnp.nan)
+
+
+def _along(s: Scenario, curve: Curve, objective: Objective, form: Smoothness) -> Found:
+    """Return the lowest point of the objective along a curve."""
+
+    def value(u: jax.Array, state: Any) -> tuple[jax.Array, Any]:
+        point, state = curve.step(u, state)
+        return objective(*point), state
+
+    low, high = jnp.minimum(curve.low, curve.high), jnp.maximum(curve.low, curve.high)
+    (rough,) = lowest_cells(value, high, low, _COARSE, 1, curve.start(high))
+    left = jnp.maximum(rough.middle - 2 * (rough.middle - rough.left), low)
+    right = jnp.minimum(rough.middle + 2 * (rough.right - rough.middle), high)
+    cells = lowest_cells(value, right, left, _FINE, _KEEP[form], curve.start(right))
+    stacked = jax.tree.map(lambda *each: jnp.stack(each), *cells)
+    polished = jax.vmap(lambda cell: _polished(curve, objective, cell, form))(stacked)
+    each = [jax.tree.map(lambda x, i=i: x[i], polished) for i in range(len(cells))]
+    return functools.reduce(Found.or_else, each)
+
+
+def _polished(curve: Curve, objective: Objective, cell: Cell, form: Smoothness) -> Found:
+    near, _ = curve.step(cell.middle, curve.start(cell.middle))
+
+    def value_and_slope(u: jax.Array) -> tuple[jax.Array, jax.Array]:
+        point = curve.at(u, near)
+        return jax.jvp(objective, tuple(point), tuple(curve.tangent(u, point)))
+
+    def slope(u: jax.Array) -> jax.Array:
+        return value_and_slope(u)[1]
+
+    if form == Smoothness.STEPPED:
+        u, lowest = zoom(lambda u: objective(*curve.at(u, near)), cell, 6, 22)
+        active = jnp.where(jnp.abs(slope(u)) < 1e-4, Active.INSIDE.value, Active.JUMP.value)
+        return Found.at(curve.at(u, near), lowest, active)
+    falling = slope(cell.middle) < 0
+    left = jnp.where(falling, cell.middle, cell.left)
+    right = jnp.where(falling, cell.right, cell.middle)
+    if form == Smoothness.SMOOTH:
+        u = slope_root(slope, left, right, 3)
+        point = curve.at(u, near)
+        return Found.at(point, objective(*point), Active.INSIDE)
+    u = lowest_in(value_and_slope, left, right, 15)
+    reach = float(jnp.finfo(u.dtype).eps) ** 0.4
+    bent = slope(u + reach) - slope(u - reach) > 1e3 * reach
+    active = jnp.where(bent, Active.KINK.value, Active.INSIDE.value)
+    point = curve.at(u, near)
+    return Found.at(point, objective(*point), active)
+
+
+def _of_size(s: Scenario, size: Number, side: float) -> Point:
+    """Return the model next to a size at which the cost jumps, on one of the two sides."""
+    zero = 0 * jnp.asarray(s.query.budget if s.query.loss is None else s.query.loss)
+    log_size = jnp.log(size) + zero
+    log_params = log_size + side * 16 * jnp.finfo(zero.dtype).eps * jnp.abs(log_size)
+    end = zero + (
+        LOG_TOKENS[1] if s.query.max_tokens is None else jnp.log(s.query.max_tokens)
+    )
+    if s.query.loss is not None:
+        log_tokens = first_tokens(s, log_params, end)
+    else:
+        paid = affordable_tokens(s, log_params, 5, _stepped_in_tokens(s))
+        log_tokens = jnp.where(paid > end, jnp.nan, paid)
+    if s.query.max_params is not None:
+        log_tokens = jnp.where(log_params > jnp.log(s.query.max_params), jnp.nan, log_tokens)
+    return Point(log_params, log_tokens)
+
+
+def _breaks(s: Scenario) -> tuple[Number, ...]:
+    stated = getattr(s.cost, "breaks", None)
+    if stated is None:
+        return ()
+    from scaling_jax._axes import cost_axes
+
+    read = cost_axes(s.cost)
+    axes = s.axes if read.open else {k: s.axes[k] for k in read.names if k in s.axes}
+    return tuple(stated(s.demand, **axes))
+
+
+def _stepped_in_tokens(s: Scenario) -> bool:
+    zero = 0 * jnp.asarray(s.query.budget if s.query.loss is None else s.query.loss)
+    return smoothness(lambda t: s.log_cost(zero, t), zero) == Smoothness.STEPPED
+
+
+def baseline(s: Scenario, loss: Number) -> Found:
+    """Return the model of a loss that is cheapest to train, within the same limits.
+
+    In closed form where training costs c N D and the law is a sum of powers.
+    """
+    alone, power = s.alone(loss), s.power_sum()
+    one = jnp.ones_like(loss)
+
+    def train(params: jax.Array, tokens: jax.Array) -> jax.Array:
+        return jnp.asarray(alone.cost(params, tokens, s.demand, **s.axes).train)
+
+    if power is None or exponents(train, one, one) != (1.0, 1.0):
+        return search(alone)
+    curve = ShareCurve.of(alone, power.log_excess(loss))
+    best = jnp.log(curve.terms.beta) - jnp.log(curve.terms.alpha)
+    u = jnp.clip(best, curve.low, curve.high)
+    active = jnp.where(best < curve.low, Active.SIZE.value, Active.INSIDE.value)
+    active = jnp.where(best > curve.high, Active.DATA.value, active)
+    return Found.at(curve.at(u, u), 0 * u, active).where(curve.feasible())
+
+
+def reduced_plan(
+    s: Scenario, picks: Sequence[Mapping[str, Number]], allowed: jax.Array
+) -> Plan:
+    """Return the plan of a scenario, the best of the picks of its further axes taken."""
+    held = jax.lax.stop_gradient(s)
+    found = search(held.with_axes(picks[0]))
+    chosen = dict(picks[0])
+    for pick in picks[1:]:
+        other = search(held.with_axes(pick))
+        better = (other.value < found.value) | (
+            jnp.isnan(found.value) & ~jnp.isnan(other.value)
+        )
+        found = jax.tree.map(lambda new, old: jnp.where(better, new, old), other, found)
+        chosen = {name: jnp.where(better, pick[name], x) for name, x in chosen.items()}
+    s = s.with_axes(chosen)
+    held = jax.lax.stop_gradient(s)
+    kinked = smoothness_of(held) != Smoothness.SMOOTH
+    if held.query.loss is None:
+        loss = held.loss(*solve(held, found, kinked)[0])
+    else:
+        loss = jnp.asarray(held.query.loss)
+    base = baseline(held, loss)
+    return finish(
+        s, found, base, allowed=allowed, kinked=kinked, method="reduced", choices=chosen
+    )
