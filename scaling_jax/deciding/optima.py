@@ -18,10 +18,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from scaling_jax.deciding.blocks import in_blocks
-from scaling_jax.deciding.outcomes import Question, Sample, loss_of
+from scaling_jax.deciding.outcomes import Question, Sample
 from scaling_jax.deciding.scalar import least
 from scaling_jax.deciding.scenarios import Group
-from scaling_jax.planning import Plan, compute_optimal, plan
+from scaling_jax.planning import Plan, plan
+from scaling_jax.planning.matching import resolved
+from scaling_jax.planning.records import Query
 from scaling_jax.solve import Status
 
 # How far from the goal prices are looked for, as shares of it.
@@ -45,14 +47,13 @@ def goals(question: Question, group: Group) -> jax.Array:
     """Return the loss or the budget that each sample aims at."""
     shape = jnp.shape(jax.tree.leaves(group)[0])
     if question.match_params is None:
-        goal = question.budget if question.loss is None else question.loss
-        return jnp.full(shape, goal)
-    params = jnp.full(shape, question.match_params)
-    if question.match_tokens is None:
-        tokens = compute_optimal(group.law, params=params, axes=group.axes).tokens
-    else:
-        tokens = jnp.full(shape, question.match_tokens)
-    return loss_of(group, jnp.log(params), jnp.log(tokens))
+        return jnp.full(shape, question.budget if question.loss is None else question.loss)
+    match = {
+        name: jnp.full(shape, value)
+        for name, value in question._asdict().items()
+        if name.startswith("match_") and value is not None
+    }
+    return jnp.asarray(resolved(group.law, Query(**match), group.axes).loss)
 
 
 def planned(question: Question, group: Group, goal: Any) -> Plan:

@@ -21,16 +21,16 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from scaling_jax._axes import call_cost, call_law, law_axes
+from scaling_jax._axes import call_cost
 from scaling_jax._pytree import Number, Record
 from scaling_jax.costs import LinearCost
-from scaling_jax.deciding.scalar import least
+from scaling_jax.deciding.scalar import first_root, least
 from scaling_jax.deciding.scenarios import Group
 from scaling_jax.laws import Law
+from scaling_jax.planning.scenario import LOG_TOKENS, law_axes_of
+from scaling_jax.planning.scenario import loss_of as loss_under
 from scaling_jax.solve import increasing_root
 
-# Training tokens are looked for from 1 to 1e25.
-_LOG_TOKENS = 57.5
 # The tokens of a compromise: a grid, then golden sections of the best cell.
 _POINTS, _SECTIONS = 48, 44
 
@@ -139,12 +139,12 @@ def _adapted(log_params: jax.Array, sample: Sample, question: Question) -> jax.A
     group, last = sample.group, _last(log_params, sample.group, question)
     if question.at_budget:
         return _spending(log_params, sample, last)
-    law, axes = group.law, read_by_law(group)
     found = None
-    if isinstance(law, Law):
-        found = law.log_tokens_for(sample.goal, log_params, **axes)
+    if isinstance(group.law, Law):
+        axes = law_axes_of(group.law, group.axes)
+        found = group.law.log_tokens_for(sample.goal, log_params, **axes)
     if found is None:
-        found = increasing_root(
+        found = first_root(
             lambda d: sample.goal - loss_of(group, log_params, d), jnp.zeros_like(last), last
         )
     slack = 8 * float(jnp.finfo(last.dtype).eps) * last
@@ -184,34 +184,24 @@ def _compromise(log_params: jax.Array, sample: Sample, question: Question) -> ja
 
 def _last(log_params: jax.Array, group: Group, question: Question) -> jax.Array:
     """Return log D up to which tokens are of use and to be had."""
-    last = jnp.full_like(log_params, _LOG_TOKENS)
+    last = jnp.full_like(log_params, LOG_TOKENS[1])
     if question.max_tokens is not None:
         last = jnp.minimum(last, jnp.log(question.max_tokens))
     if isinstance(group.law, Law):
-        falls = group.law.falls_until(jnp.exp(log_params), **read_by_law(group))
+        falls = group.law.falls_until(jnp.exp(log_params), **law_axes_of(group.law, group.axes))
         last = jnp.minimum(last, jnp.log(falls))
     return last
 
 
 def loss_of(group: Group, log_params: jax.Array, log_tokens: jax.Array) -> jax.Array:
     """Return the losses of models under the laws of a group."""
-    if isinstance(group.law, Law):
-        return group.law.loss_at_log(log_params, log_tokens, **read_by_law(group))
-    return jnp.asarray(
-        call_law(group.law, jnp.exp(log_params), jnp.exp(log_tokens), **group.axes)
-    )
+    return jnp.asarray(loss_under(group.law, log_params, log_tokens, group.axes))
 
 
 def cost_of(group: Group, log_params: jax.Array, log_tokens: jax.Array) -> jax.Array:
     """Return the total costs of models."""
     n, d = jnp.exp(log_params), jnp.exp(log_tokens)
     return jnp.asarray(call_cost(group.cost, n, d, group.demand, **group.axes).total)
-
-
-def read_by_law(group: Group) -> dict[str, Any]:
-    """Return those of the axes that the law reads."""
-    read = law_axes(group.law)
-    return {name: x for name, x in group.axes.items() if read.open or name in read.names}
 
 
 @jax.jit(static_argnames="commit")

@@ -11,7 +11,9 @@ import jax
 import numpy as np
 
 from scaling_jax._numerics import as_floats
+from scaling_jax.deciding.functions import PlainFunction
 from scaling_jax.laws import Mixture, Sourced
+from scaling_jax.planning.functions import is_numeric
 
 Orders = dict[str, np.ndarray]
 
@@ -95,13 +97,20 @@ def scenarios(
             are no weights.
     """
     members = families(laws)
-    floats = as_floats(
-        law=tuple(_as_pytree(law) for law, _ in members),
-        cost=_as_pytree(cost),
-        demand=demands,
-        axes=dict(axes),
+    functions = [*(law for law, _ in members), cost]
+    numeric = [each for each in functions if is_numeric(each)]
+    *numeric, demands, axes = as_floats(
+        **{str(i): each for i, each in enumerate(numeric)}, demand=demands, axes=dict(axes)
     )
-    given = Given(*jax.tree.map(np.asarray, floats))
+    dtype = jax.tree.leaves(demands)[0].dtype
+    arguments = [(0.0, 0.0)] * len(members) + [(0.0, 0.0, demands)]
+    held = iter(numeric)
+    *laws, cost = (
+        next(held) if is_numeric(each) else PlainFunction(each, of, axes, dtype)
+        for each, of in zip(functions, arguments, strict=True)
+    )
+    given = Given(tuple(laws), cost, demands, axes)
+    given = jax.tree.map(np.asarray, given)
     share = _shares([weight for _, weight in members])
     kept = [i for i, each in enumerate(share) if each > 0]
     given = given._replace(laws=tuple(given.laws[i] for i in kept))
@@ -167,12 +176,6 @@ def _shares(weights: list[float]) -> np.ndarray:
             "more, and not all zero"
         )
     return array / array.sum()
-
-
-def _as_pytree(function: Any) -> Any:
-    """Return a record as it is, and a plain function as a pytree without leaves."""
-    is_leaf = jax.tree_util.all_leaves([function])
-    return jax.tree_util.Partial(function) if is_leaf else function
 
 
 def _order(length: int, size: int, as_it_stands: bool, seed: list[int]) -> np.ndarray:
