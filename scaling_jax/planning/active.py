@@ -69,7 +69,7 @@ def solve(s: Scenario, found: Found, kinked: bool) -> tuple[Point, jax.Array]:
     held = jnp.stack(
         [jnp.where(sound, x, safe) for x, safe in zip(found.point, _SAFE, strict=True)]
     )
-    active = jnp.where(sound, found.active, Active.BOTH.value)
+    active = jnp.where(sound, found.active, Active.INSIDE.value)
     equations = _Equations(s, active, jax.lax.stop_gradient(held), sound, kinked)
 
     def newton() -> tuple[jax.Array, jax.Array]:
@@ -84,7 +84,7 @@ def solve(s: Scenario, found: Found, kinked: bool) -> tuple[Point, jax.Array]:
 
         first = (equations.held, equations.held, jnp.inf + jnp.zeros_like(held[0]))
         _, best, least = jax.lax.fori_loop(0, _NEWTON_STEPS, step, first)
-        return best, least
+        return jnp.where(sound, best, equations.held), least
 
     x, error = root(equations.residual, newton, equations.linear_solve, has_aux=True)
     return Point(x[0], x[1]), error

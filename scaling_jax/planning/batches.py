@@ -5,15 +5,19 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import AxisType
 
 from scaling_jax.planning.functions import Traced
 
 
-def over_batches(function: Callable[..., Any], *trees: Any) -> Any:
+def over_batches(
+    function: Callable[..., Any], *trees: Any, chunk: int | None = None
+) -> Any:
     """Return function(*trees) for trees whose leaves are arrays of broadcastable shapes.
 
     Only leaves that are arrays are mapped, axis by axis, so that a number that all scenarios
-    share is computed with once. What a plain function closes over is never mapped.
+    share is computed with once. What a plain function closes over is never mapped. An axis
+    longer than `chunk` is gone through in chunks.
     """
     leaves, structure = jax.tree.flatten(trees, is_leaf=lambda x: isinstance(x, Traced))
 
@@ -32,10 +36,24 @@ def over_batches(function: Callable[..., Any], *trees: Any) -> Any:
             x[0] if mapped and x.shape[0] != size else x
             for x, mapped in zip(leaves, outer, strict=True)
         ]
-        axes = [
-            0 if mapped and x.shape[0] == size else None
-            for x, mapped in zip(leaves, outer, strict=True)
+        long = [
+            mapped and x.shape[0] == size for x, mapped in zip(leaves, outer, strict=True)
         ]
-        return jax.vmap(at, in_axes=(axes,))(squeezed)
+        if chunk is not None and size > chunk and not _is_sharded(squeezed):
+            batch = [x for x, mapped in zip(squeezed, long, strict=True) if mapped]
+
+            def part(batch: list[Any]) -> Any:
+                rest = iter(batch)
+                pairs = zip(squeezed, long, strict=True)
+                return at([next(rest) if mapped else x for x, mapped in pairs])
+
+            return jax.lax.map(part, batch, batch_size=chunk)
+        return jax.vmap(at, in_axes=([0 if x else None for x in long],))(squeezed)
 
     return at(leaves)
+
+
+def _is_sharded(leaves: list[Any]) -> bool:
+    """Return whether any array is spread over a mesh of explicit axes: none may be cut."""
+    meshes = [jax.typeof(x).sharding.mesh for x in leaves if not isinstance(x, Traced)]
+    return any(AxisType.Explicit in mesh.axis_types for mesh in meshes)

@@ -28,10 +28,9 @@ from scaling_jax.laws import (
 )
 from scaling_jax.planning.active import Active
 from scaling_jax.planning.curves import Point
-from scaling_jax.planning.finish import limit_of, marginal_cost, priced
+from scaling_jax.planning.finish import finished, limit_of, marginal_cost, priced
 from scaling_jax.planning.records import Plan, Query
 from scaling_jax.planning.scenario import Scenario
-from scaling_jax.planning.validity import final_status, in_range, spoil
 from scaling_jax.solve import Status, log_shift
 
 
@@ -114,16 +113,14 @@ def exact_plan(s: Scenario, allowed: jax.Array) -> Plan:
     limited, _, reached = _limited(alone, cheapest, within)
     baseline = priced(s, _where(reached, limited, cheapest), loss)
     solved = jnp.where(feasible, Status.CONVERGED.value, Status.INFEASIBLE.value)
-    status = final_status(solved, in_range(model) & in_range(baseline), allowed)
-    marginal = marginal_cost(s, point, query, active)
-    sound = status == Status.CONVERGED.value
-    model, baseline, marginal = spoil(sound, (model, baseline, marginal))
-    return Plan(
-        **vars(model),
-        baseline=baseline,
-        marginal_cost=marginal,
+    return finished(
+        model,
+        baseline,
+        marginal_cost(s, point, query, active),
+        {},
         limit=limit_of(query, active),
-        status=status,
+        solved=solved,
+        allowed=allowed,
         method="exact",
     )
 

@@ -68,34 +68,50 @@ def finish(
     *,
     allowed: jax.Array,
     kinked: bool,
-    method: Method,
     choices: Mapping[str, Any],
 ) -> Plan:
-    """Return the plan of a search and of the search for its baseline, differentiable.
-
-    Every number is NaN where either search found nothing or is not converged.
-    """
+    """Return the plan of a search and of the search for its baseline, differentiable."""
     point, error = solve(s, found, kinked)
     model = priced(s, point)
     loss = model.loss if s.query.loss is None else jnp.asarray(s.query.loss)
-    alone = s.alone(loss)
-    base_point, base_error = solve(alone, baseline, kinked)
-    base = priced(s, base_point)
+    base, base_error = solve(s.alone(loss), baseline, kinked)
     tolerance = float(jnp.finfo(error.dtype).eps) ** 0.6
     near = (error <= tolerance) & (base_error <= tolerance) & ~jnp.isnan(baseline.value)
     solved = jnp.where(near, Status.CONVERGED.value, Status.NOT_CONVERGED.value)
-    solved = jnp.where(jnp.isnan(found.value), Status.INFEASIBLE.value, solved)
-    status = final_status(solved, in_range(model) & in_range(base), allowed)
-    marginal = marginal_cost(s, point, s.query, found.active)
-    numbers = spoil(
-        status == Status.CONVERGED.value, (model, base, marginal, dict(choices))
+    return finished(
+        model,
+        priced(s, base),
+        marginal_cost(s, point, s.query, found.active),
+        choices,
+        limit=limit_of(s.query, found.active),
+        solved=jnp.where(jnp.isnan(found.value), Status.INFEASIBLE.value, solved),
+        allowed=allowed,
+        method="reduced",
     )
-    model, base, marginal, choices = numbers
+
+
+def finished(
+    model: PricedModel,
+    baseline: PricedModel,
+    marginal: jax.Array,
+    choices: Mapping[str, Any],
+    *,
+    limit: jax.Array,
+    solved: jax.Array,
+    allowed: jax.Array,
+    method: Method,
+) -> Plan:
+    """Return a plan: its status, and NaN in every number where that is not `CONVERGED`."""
+    status = final_status(solved, in_range(model) & in_range(baseline), allowed)
+    sound = status == Status.CONVERGED.value
+    model, baseline, marginal, choices = spoil(
+        sound, (model, baseline, marginal, dict(choices))
+    )
     return Plan(
         **vars(model),
-        baseline=base,
+        baseline=baseline,
         marginal_cost=marginal,
-        limit=limit_of(s.query, found.active),
+        limit=limit,
         status=status,
         choices=choices,
         method=method,

@@ -1,195 +1,179 @@
-"""The general path: any differentiable law and cost, and more decision variables than (N, D).
+"""The general planner: choices in intervals, constraints and optimisers of the user's own.
 
-The decision variables are log N, log D and each further choice on the unit interval between
+The decision variables are log N, log D and each interval choice on the unit interval between
 its bounds, so that every variable is of order one. At a loss, min log cost subject to
-log(law / loss) <= 0; at a budget, min log law subject to log(cost / budget) <= 0; the limits
-are further inequalities. A coarse grid gives the start.
+log(law / loss) <= 0; at a budget, min log law subject to log(cost / budget) <= 0; limits are
+bounds. The start is the best reduced plan over a small lattice of the choices.
 """
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from scaling_jax._numerics import log_large
 from scaling_jax._pytree import Number
-from scaling_jax.costs import Bill
-from scaling_jax.planning.records import Limit, Plan, PricedModel, Query
-from scaling_jax.planning.validity import final_status, in_range, spoil, valid
+from scaling_jax.planning.active import Active, Found, solve
+from scaling_jax.planning.curves import Point
+from scaling_jax.planning.finish import finished, limit_of, priced
+from scaling_jax.planning.records import Plan
+from scaling_jax.planning.reduced import baseline, best_pick, kinked
+from scaling_jax.planning.scenario import LOG_PARAMS, LOG_TOKENS, Scenario
 from scaling_jax.solve import Solution, Status, minimise
 
-Bounds = dict[str, tuple[Number, Number]]
 Variables = dict[str, jax.Array]
-
-# The grid that is searched for a start: 1e3 … 1e17 params, 1e4 … 1e20 tokens.
-_LOG_PARAMS = (7.0, 39.0)
-_LOG_TOKENS = (9.0, 46.0)
-_GRID_POINTS = 65
-
-# A multiplier, d log(objective) / d log(limit), above rounding error.
-_BINDING = 1e-7
+# Values of each choice at which a start is looked for, by the number of choices.
+_LATTICE = {0: (), 1: (0.0, 0.25, 0.5, 0.75, 1.0), 2: (0.0, 0.5, 1.0)}
+_FURTHER = (0.0, 1.0)
 
 
-class _Scenario(NamedTuple):
-    """One law, cost, demand and query, as functions of the decision variables."""
+class _Problem(NamedTuple):
+    """A scenario as a function of its decision variables."""
 
-    law: Callable[..., jax.Array]
-    cost: Callable[..., Bill]
-    demand: Any
-    query: Query
-    bounds: Bounds
+    scenario: Scenario
+    intervals: Mapping[str, tuple[jax.Array, jax.Array]]
+    constraints: Callable[..., Any] | None
 
-    def model(self, x: Variables) -> tuple[jax.Array, jax.Array, dict[str, jax.Array]]:
-        """Return params, tokens and the further choices."""
-        q = self.query
-        params = jnp.exp(x["params"]) if q.params is None else jnp.asarray(q.params)
-        tokens = jnp.exp(x["tokens"]) if q.tokens is None else jnp.asarray(q.tokens)
-        extra = {
-            name: jnp.asarray(low + x[name] * (high - low))
-            for name, (low, high) in self.bounds.items()
-        }
-        return params, tokens, extra
+    def choices(self, x: Variables) -> dict[str, jax.Array]:
+        """Return the choices: evenly in their logarithm where both bounds are positive."""
+        return {name: _between(*ends, x[name]) for name, ends in self.intervals.items()}
 
-    def log_loss(self, x: Variables) -> jax.Array:
-        params, tokens, extra = self.model(x)
-        return jnp.log(self.law(params, tokens, **extra))
-
-    def log_cost(self, x: Variables) -> jax.Array:
-        params, tokens, extra = self.model(x)
-        return log_large(jnp.asarray(self.cost(params, tokens, self.demand, **extra).total))
+    def at(self, x: Variables) -> tuple[Scenario, Point]:
+        """Return the scenario with its choices, and the model."""
+        scenario = self.scenario.with_axes(self.choices(x))
+        return scenario, Point(x["params"], x["tokens"])
 
     def objective(self, x: Variables) -> jax.Array:
-        return self.log_cost(x) if self.query.budget is None else self.log_loss(x)
+        """Return log cost at a loss, log loss at a budget."""
+        s, point = self.at(x)
+        return s.log_cost(*point) if s.query.loss is not None else s.log_loss(*point)
 
-    def target(self, x: Variables) -> jax.Array:
-        """Return the constraint on the target, met where it is zero or less."""
-        if self.query.loss is not None:
-            return self.log_loss(x) - jnp.log(self.query.loss)
-        assert self.query.budget is not None
-        return self.log_cost(x) - jnp.log(self.query.budget)
+    def inequality(self, x: Variables) -> list[Any]:
+        """Return the target and the user's constraints."""
+        s, point = self.at(x)
+        if s.query.loss is not None:
+            target = s.log_loss(*point) - jnp.log(s.query.loss)
+        else:
+            target = s.log_cost(*point) - jnp.log(jnp.asarray(s.query.budget))
+        return [target, *jax.tree.leaves(self.further(x))]
 
-    def constraints(self, x: Variables) -> list[jax.Array]:
-        """Return target, max_params, max_tokens, then the bounds of the choices."""
-        params, tokens, _ = self.model(x)
-        rows = [self.target(x), *self._limits(params, tokens)]
-        for name in self.bounds:
-            rows += [-x[name], x[name] - 1]
-        return rows
+    def further(self, x: Variables) -> Any:
+        """Return the user's constraints."""
+        if self.constraints is None:
+            return ()
+        s, point = self.at(x)
+        params, tokens = jnp.exp(point.log_params), jnp.exp(point.log_tokens)
+        return self.constraints(params, tokens, s.demand, **s.axes)
 
-    def _limits(self, params: jax.Array, tokens: jax.Array) -> list[jax.Array]:
-        pairs = (params, self.query.max_params), (tokens, self.query.max_tokens)
-        return [jnp.log(x) - jnp.log(cap) for x, cap in pairs if cap is not None]
+    def bounds(self, like: Variables) -> tuple[Variables, Variables]:
+        """Return the bounds of the variables: limits, and what is fixed."""
+        q = self.scenario.query
+        low = {name: 0 * x for name, x in like.items()}
+        high = {name: 0 * x + 1 for name, x in like.items()}
+        spans = {"params": LOG_PARAMS, "tokens": LOG_TOKENS}
+        for name, (least, most) in spans.items():
+            given, limit = getattr(q, name), getattr(q, f"max_{name}")
+            low[name] += least if given is None else jnp.log(given)
+            high[name] += -1 + (most if limit is None else jnp.log(limit))
+            if given is not None:
+                high[name] = low[name]
+        return low, high
 
 
 def general_plan(
-    law: Callable[..., jax.Array],
-    cost: Callable[..., Bill],
-    demand: Any,
-    query: Query,
-    bounds: Bounds,
-    optimiser: optax.GradientTransformation,
+    s: Scenario,
+    picks: Sequence[Mapping[str, Number]],
+    intervals: Mapping[str, tuple[jax.Array, jax.Array]],
+    constraints: Callable[..., Any] | None,
+    optimiser: optax.GradientTransformation | None,
+    allowed: jax.Array,
 ) -> Plan:
     """Return the optimum for one scenario, differentiable in every input."""
-    scenario = _Scenario(law, cost, demand, query, bounds)
-    found = _solve(scenario, optimiser)
-    multipliers = jnp.asarray(found.inequality)
-    params, tokens, choices = scenario.model(found.value)
-    model = _priced(law, cost, demand, (params, tokens, choices))
-    # The baseline ignores demand when it chooses its size; the other choices are the plan's.
-    alone = _Scenario(
-        law=lambda n, d: law(n, d, **choices),
-        cost=lambda n, d, _demand: cost(n, d, _demand, **choices),
-        demand=jax.tree.map(jnp.zeros_like, demand),
-        query=Query(loss=model.loss),
-        bounds={},
-    )
-    size, data, _ = alone.model(_solve(alone, optimiser).value)
-    baseline = _priced(law, cost, demand, (size, data, choices))
-    allowed = valid((law, cost, demand, query))
-    status = final_status(found.status, in_range(model), allowed)
-    marginal = _marginal_cost(model, multipliers[0], query)
-    model, baseline, marginal, choices = spoil(
-        status == Status.CONVERGED, (model, baseline, marginal, choices)
-    )
-    return Plan(
-        **vars(model),
-        baseline=baseline,
-        marginal_cost=marginal,
-        limit=_limit(multipliers, query),
-        status=status,
-        choices=dict(choices),
-    )
-
-
-def _solve(scenario: _Scenario, optimiser: optax.GradientTransformation) -> Solution:
-    return minimise(
-        scenario.objective,
-        jax.lax.stop_gradient(_start(scenario)),
-        inequality=scenario.constraints,
+    held = jax.lax.stop_gradient(s)
+    lattice = _lattice(jax.lax.stop_gradient(intervals))
+    starts = [{**pick, **each} for pick in picks for each in lattice]
+    found, chosen = best_pick(held, starts, constraints)
+    listed = {name: chosen[name] for name in picks[0]}
+    problem = _Problem(s.with_axes(listed), intervals, constraints)
+    feasible = ~jnp.isnan(found.value)
+    solution = minimise(
+        problem.objective,
+        _start(found, chosen, intervals),
+        inequality=problem.inequality,
+        bounds=problem.bounds(_start(found, chosen, intervals)),
         optimiser=optimiser,
     )
+    return _plan_of(problem, solution, listed, feasible, allowed)
 
 
-def _start(scenario: _Scenario) -> Variables:
-    """Return the best point of a coarse grid; where none is feasible, the least violated."""
-    query = scenario.query
-    dtype = jnp.result_type(query.loss if query.budget is None else query.budget)
-    axes = {}
-    if query.params is None:
-        axes["params"] = _axis(_LOG_PARAMS, query.max_params, dtype)
-    if query.tokens is None:
-        axes["tokens"] = _axis(_LOG_TOKENS, query.max_tokens, dtype)
-    mesh = jnp.meshgrid(*axes.values(), indexing="ij")
-    points = {name: grid.ravel() for name, grid in zip(axes, mesh, strict=True)}
-    middle = jnp.full_like(next(iter(points.values())), 0.5)
-    points |= dict.fromkeys(scenario.bounds, middle)
-
-    def merit(x: Variables) -> jax.Array:
-        target = scenario.target(x)
-        infeasible = 1e6 * (1 + jnp.abs(target))
-        value = jnp.where(target <= 0, scenario.objective(x), infeasible)
-        return jnp.where(jnp.isfinite(value), value, jnp.inf)
-
-    best = jnp.argmin(jax.vmap(merit)(points))
-    return jax.tree.map(lambda column: column[best], points)
-
-
-def _axis(span: tuple[float, float], cap: Number | None, dtype: Any) -> jax.Array:
-    axis = jnp.linspace(*span, _GRID_POINTS, dtype=dtype)
-    return axis if cap is None else jnp.minimum(axis, jnp.log(cap))
-
-
-def _priced(
-    law: Callable[..., jax.Array],
-    cost: Callable[..., Bill],
-    demand: Any,
-    model: tuple[jax.Array, jax.Array, dict[str, jax.Array]],
-) -> PricedModel:
-    params, tokens, choices = model
-    bill = cost(params, tokens, demand, **choices)
-    return PricedModel(
-        params=params,
-        tokens=tokens,
-        loss=law(params, tokens, **choices),
-        train_cost=jnp.asarray(bill.train),
-        serve_cost=jnp.asarray(bill.serve),
+def _plan_of(
+    problem: _Problem, solution: Solution, listed: dict, feasible: jax.Array, allowed: jax.Array
+) -> Plan:
+    sound = solution.status == Status.CONVERGED
+    x = {
+        name: jnp.where(sound, value, safe)
+        for (name, value), safe in zip(
+            solution.value.items(), _safe(solution.value), strict=True
+        )
+    }
+    s, point = problem.at(x)
+    model = priced(s, point)
+    loss = model.loss if s.query.loss is None else jnp.asarray(s.query.loss)
+    held = jax.lax.stop_gradient(s)
+    base = baseline(held, jax.lax.stop_gradient(loss))
+    base_point, error = solve(s.alone(loss), base, kinked(held))
+    low, high = problem.bounds(x)
+    large = x["params"] >= high["params"] - 1e-12 * jnp.abs(high["params"])
+    long = x["tokens"] >= high["tokens"] - 1e-12 * jnp.abs(high["tokens"])
+    active = jnp.where(large, Active.SIZE.value, Active.INSIDE.value)
+    active = jnp.where(long, jnp.where(large, Active.BOTH.value, Active.DATA.value), active)
+    # The target's multiplier is a logarithmic derivative.
+    push, ratio = solution.inequality[0], model.total_cost / model.loss
+    marginal = -ratio * push if s.query.budget is None else -ratio / push
+    solved = jnp.where(feasible, solution.status, Status.INFEASIBLE.value)
+    missed = (solved == Status.CONVERGED.value) & (
+        jnp.isnan(base.value) | (error > float(jnp.finfo(error.dtype).eps) ** 0.6)
+    )
+    return finished(
+        model,
+        priced(s.alone(loss)._replace(cost=s.cost), base_point),
+        marginal,
+        {**listed, **problem.choices(x)},
+        limit=limit_of(s.query, active),
+        solved=jnp.where(missed, Status.NOT_CONVERGED.value, solved),
+        allowed=allowed,
+        method="general",
     )
 
 
-def _marginal_cost(model: PricedModel, multiplier: jax.Array, query: Query) -> jax.Array:
-    """The target's multiplier is a logarithmic derivative; return d(cost) / d(loss)."""
-    ratio = model.total_cost / model.loss
-    return -ratio * multiplier if query.budget is None else -ratio / multiplier
+def _start(found: Found, chosen: Mapping, intervals: Mapping) -> Variables:
+    sound = ~jnp.isnan(found.value)
+    start = {
+        "params": jnp.where(sound, found.point.log_params, 20.7),
+        "tokens": jnp.where(sound, found.point.log_tokens, 23.7),
+    }
+    return start | {name: chosen[f"unit {name}"] for name in intervals}
 
 
-def _limit(multipliers: jax.Array, query: Query) -> jax.Array:
-    """Read from the multipliers which of the limits bind."""
-    row, code = 1, jnp.asarray(0)
-    caps = (query.max_params, Limit.MAX_PARAMS), (query.max_tokens, Limit.MAX_TOKENS)
-    for cap, limit in caps:
-        if cap is not None:
-            code += jnp.where(multipliers[row] > _BINDING, limit.value, 0)
-            row += 1
-    return code
+def _safe(like: Variables) -> list[float]:
+    return [{"params": 20.7, "tokens": 23.7}.get(name, 0.5) for name in like]
+
+
+def _lattice(intervals: Mapping[str, tuple[jax.Array, jax.Array]]) -> list[dict[str, Any]]:
+    units = _LATTICE.get(len(intervals), _FURTHER)
+    out = []
+    for place in itertools.product(units, repeat=len(intervals)):
+        named = dict(zip(intervals, place, strict=True))
+        values = {name: _between(*intervals[name], unit) for name, unit in named.items()}
+        zero = {name: 0 * values[name] for name in named}
+        out.append(values | {f"unit {name}": zero[name] + named[name] for name in named})
+    return out
+
+
+def _between(low: jax.Array, high: jax.Array, unit: Number) -> jax.Array:
+    positive = low > 0
+    safe_low, safe_high = jnp.where(positive, low, 1.0), jnp.where(positive, high, 1.0)
+    even = safe_low * jnp.exp(unit * (jnp.log(safe_high) - jnp.log(safe_low)))
+    return jnp.where(positive, even, low + unit * (high - low))

@@ -14,6 +14,7 @@ from scaling_jax.costs import Bill, LinearCost
 from scaling_jax.laws import Sourced, unwrapped
 from scaling_jax.planning.batches import over_batches
 from scaling_jax.planning.exact import exact_plan
+from scaling_jax.planning.general import general_plan
 from scaling_jax.planning.functions import as_pytree, is_numeric
 from scaling_jax.planning.matching import resolved
 from scaling_jax.planning.records import Plan, Query
@@ -27,6 +28,8 @@ from scaling_jax.planning.refusal import (
 )
 from scaling_jax.planning.scenario import Scenario, as_power_sum
 from scaling_jax.planning.validity import sane, valid
+
+_CHUNK = 1024
 
 LawLike = Callable[..., Any] | Sourced
 CostLike = Callable[..., Bill]
@@ -186,6 +189,10 @@ def compiled_plan(
         picks = [
             dict(zip(lists, values, strict=True)) for values in itertools.product(*lists.values())
         ]
+        if general:
+            return general_plan(s, picks, within, constraints, optimiser, allowed)
         return reduced_plan(s, picks, allowed)
 
-    return over_batches(one, law, cost, demand, query, axes, lists, intervals)
+    inputs = (law, cost, demand, query, axes, lists, intervals)
+    # In chunks, so that a scenario that takes many steps does not keep all others waiting.
+    return over_batches(one, *inputs, chunk=_CHUNK if general else None)

@@ -271,23 +271,59 @@ def reduced_plan(
 ) -> Plan:
     """Return the plan of a scenario, the best of the picks of its further axes taken."""
     held = jax.lax.stop_gradient(s)
-    found = search(held.with_axes(picks[0]))
-    chosen = dict(picks[0])
-    for pick in picks[1:]:
-        other = search(held.with_axes(pick))
-        better = (other.value < found.value) | (
-            jnp.isnan(found.value) & ~jnp.isnan(other.value)
-        )
-        found = jax.tree.map(lambda new, old: jnp.where(better, new, old), other, found)
-        chosen = {name: jnp.where(better, pick[name], x) for name, x in chosen.items()}
-    s = s.with_axes(chosen)
-    held = jax.lax.stop_gradient(s)
-    kinked = smoothness_of(held) != Smoothness.SMOOTH
+    found, chosen = best_pick(held, picks)
+    s, held = s.with_axes(chosen), held.with_axes(jax.lax.stop_gradient(chosen))
+    bent = kinked(held)
     if held.query.loss is None:
-        loss = held.loss(*solve(held, found, kinked)[0])
+        loss = held.loss(*solve(held, found, bent)[0])
     else:
         loss = jnp.asarray(held.query.loss)
     base = baseline(held, loss)
-    return finish(
-        s, found, base, allowed=allowed, kinked=kinked, method="reduced", choices=chosen
-    )
+    return finish(s, found, base, allowed=allowed, kinked=bent, choices=chosen)
+
+
+def kinked(s: Scenario) -> bool:
+    """Return whether law or cost may have kinks or jumps."""
+    return smoothness_of(s) != Smoothness.SMOOTH
+
+
+def best_pick(
+    s: Scenario,
+    picks: Sequence[Mapping[str, Any]],
+    constraints: Callable[..., Any] | None = None,
+) -> tuple[Found, dict[str, jax.Array]]:
+    """Return the best of the searches at several values of further axes, and these.
+
+    One that meets the constraints comes before all that do not.
+    """
+    if not picks[0]:
+        return search(s), {}
+    zero = 0 * jnp.asarray(s.query.budget if s.query.loss is None else s.query.loss)
+    rows = [{name: jnp.asarray(x) + zero for name, x in pick.items()} for pick in picks]
+    stacked = jax.tree.map(lambda *each: jnp.stack(each), *rows)
+
+    def one(pick: Mapping[str, jax.Array]) -> tuple[Found, jax.Array]:
+        at = s.with_axes({k: x for k, x in pick.items() if not k.startswith("unit ")})
+        found = search(jax.lax.stop_gradient(at))
+        if constraints is None:
+            return found, zero
+        params, tokens = (jnp.exp(x) for x in found.point)
+        worst = jax.tree.leaves(constraints(params, tokens, s.demand, **at.axes))
+        over = functools.reduce(jnp.maximum, [jnp.max(x) for x in worst])
+        return found, jnp.where(over > 0, over, 0.0)
+
+    results = jax.vmap(one)(stacked)
+    best, chosen = None, rows[0]
+    for i, row in enumerate(rows):
+        found, over = jax.tree.map(lambda x, i=i: x[i], results)
+        if best is None:
+            best, least = found, over
+            continue
+        better = (over < least) | ((over == least) & (found.value < best.value))
+        better = (better & ~jnp.isnan(found.value)) | jnp.isnan(best.value)
+        pairs = (found, over, row), (best, least, chosen)
+        best, least, chosen = jax.tree.map(
+            lambda new, old, better=better: jnp.where(better, new, old), *pairs
+        )
+    assert best is not None
+    return best, chosen

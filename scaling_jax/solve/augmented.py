@@ -20,14 +20,6 @@ _FIRST_PENALTY = 10.0
 _MAX_PENALTY = 1e6
 
 
-class Problem(NamedTuple):
-    """Objective, equality constraints h(x) = 0 and inequality constraints g(x) <= 0."""
-
-    objective: Callable[[jax.Array], jax.Array]
-    equality: Callable[[jax.Array], jax.Array]
-    inequality: Callable[[jax.Array], jax.Array]
-
-
 class Point(NamedTuple):
     """A point with one multiplier per constraint."""
 
@@ -36,39 +28,103 @@ class Point(NamedTuple):
     inequality: jax.Array
 
 
+class Problem(NamedTuple):
+    """Objective, constraints h(x) = 0 and g(x) <= 0, and bounds of x."""
+
+    objective: Callable[[jax.Array], jax.Array]
+    equality: Callable[[jax.Array], jax.Array]
+    inequality: Callable[[jax.Array], jax.Array]
+    low: jax.Array
+    high: jax.Array
+
+    def split(self, packed: jax.Array) -> Point:
+        """Return a point from one flat array."""
+        n = self.low.size
+        m = jax.eval_shape(self.equality, self.low).size
+        return Point(packed[:n], packed[n : n + m], packed[n + m :])
+
+    def start(self, x: jax.Array) -> Point:
+        """Return x within the bounds, with the multipliers that balance the gradients best
+        if one constraint alone is in force.
+        """
+        x = jnp.clip(x, self.low, self.high)
+        free = ((x > self.low) & (x < self.high)).astype(x.dtype)
+        slope = jax.grad(self.objective)(x) * free
+
+        def balance(function: Callable[[jax.Array], jax.Array]) -> jax.Array:
+            rows = jax.jacfwd(function)(x) * free[None, :]
+            size = jnp.sum(rows * rows, axis=1)
+            return -jnp.sum(rows * slope[None, :], axis=1) / jnp.where(size > 0, size, 1.0)
+
+        near = self.inequality(x) > -1e-3
+        mu = jnp.where(near, jnp.maximum(balance(self.inequality), 0.0), 0.0)
+        return Point(x, balance(self.equality), mu)
+
+    def residual(self, point: Point) -> jax.Array:
+        """Return the KKT conditions as equations, semismooth in what is active."""
+
+        def lagrangian(x: jax.Array) -> jax.Array:
+            equal = jnp.sum(point.equality * self.equality(x))
+            return self.objective(x) + equal + jnp.sum(point.inequality * self.inequality(x))
+
+        slope, g = jax.grad(lagrangian)(point.x), self.inequality(point.x)
+        down = point.x - slope
+        stationary = jnp.where(down < self.low, point.x - self.low, slope)
+        stationary = jnp.where(down > self.high, point.x - self.high, stationary)
+        complementary = jnp.where(point.inequality + g > 0, g, point.inequality)
+        return jnp.concatenate([stationary, self.equality(point.x), complementary])
+
+    def violation(self, x: jax.Array) -> jax.Array:
+        """Return by how much the worst constraint is violated; infinity for NaN."""
+        parts = [jnp.abs(self.equality(x)), self.inequality(x), self.low - x, x - self.high]
+        worst = jnp.max(jnp.concatenate(parts))
+        return jnp.where(jnp.isnan(worst), jnp.inf, jnp.maximum(worst, 0.0))
+
+
 class _Outer(NamedTuple):
     point: Point
     penalty: jax.Array
     violation: jax.Array
     round: jax.Array
+    done: jax.Array
 
 
 def augmented_lagrangian(
     problem: Problem,
-    guess: jax.Array,
+    start: Point,
     optimiser: optax.GradientTransformation,
     tolerance: float,
+    done: jax.Array,
 ) -> Point:
-    """Return a point near the constrained minimum, multipliers included."""
+    """Return a point near the constrained minimum, multipliers included.
+
+    Bounds are constraints like others here. Where `done` is true the start is returned.
+    """
     transform = optax.with_extra_args_support(optimiser)
+    low, high = jnp.isfinite(problem.low), jnp.isfinite(problem.high)
+
+    def inequality(x: jax.Array) -> jax.Array:
+        below = jnp.where(low, problem.low - x, -1.0)
+        above = jnp.where(high, x - problem.high, -1.0)
+        return jnp.concatenate([problem.inequality(x), below, above])
 
     def violation(point: Point) -> jax.Array:
         # A slack inequality with a zero multiplier is no violation.
-        slack = jnp.maximum(problem.inequality(point.x), -point.inequality)
-        both = jnp.concatenate([problem.equality(point.x), slack, jnp.zeros(1, guess.dtype)])
-        return jnp.max(jnp.abs(both))
+        slack = jnp.maximum(inequality(point.x), -point.inequality)
+        worst = jnp.max(jnp.abs(jnp.concatenate([problem.equality(point.x), slack])))
+        return jnp.where(jnp.isnan(worst), jnp.inf, worst)
 
     def outer(state: _Outer) -> _Outer:
         point, penalty = state.point, state.penalty
 
         def lagrangian(x: jax.Array) -> jax.Array:
-            h, g = problem.equality(x), problem.inequality(x)
+            h, g = problem.equality(x), inequality(x)
             pushed = jnp.maximum(0.0, point.inequality + penalty * g)
-            equal = point.equality @ h + penalty / 2 * (h @ h)
-            return problem.objective(x) + equal + (pushed @ pushed) / (2 * penalty)
+            equal = jnp.sum(point.equality * h) + penalty / 2 * jnp.sum(h * h)
+            return problem.objective(x) + equal + jnp.sum(pushed * pushed) / (2 * penalty)
 
-        x = _descend(lagrangian, point.x, transform, tolerance)
-        h, g = problem.equality(x), problem.inequality(x)
+        x = _descend(lagrangian, point.x, transform, tolerance, state.done)
+        h, g = problem.equality(x), inequality(x)
         point = Point(
             x=x,
             equality=point.equality + penalty * h,
@@ -82,19 +138,24 @@ def augmented_lagrangian(
             penalty=jnp.minimum(penalty, _MAX_PENALTY),
             violation=left,
             round=state.round + 1,
+            done=state.done | (left <= tolerance),
         )
 
     def unfinished(state: _Outer) -> jax.Array:
-        return (state.violation > tolerance) & (state.round < _OUTER_STEPS)
+        return ~state.done & (state.round < _OUTER_STEPS)
 
-    dtype = guess.dtype
-    none = jnp.zeros_like
-    start = Point(guess, none(problem.equality(guess)), none(problem.inequality(guess)))
-    infinity = jnp.asarray(jnp.inf, dtype)
-    penalty = jnp.asarray(_FIRST_PENALTY, dtype)
-    first = _Outer(start, penalty, infinity, jnp.asarray(0))
-    last = jax.lax.while_loop(unfinished, outer, first)
-    return last.point
+    # Multipliers of the bounds begin at zero; what a loop carries is made from the data.
+    x, zero = start.x, 0 * start.x[0]
+    inside = jnp.concatenate([start.inequality, 0 * x, 0 * x])
+    first = _Outer(
+        Point(x, start.equality, inside),
+        penalty=zero + _FIRST_PENALTY,
+        violation=zero + jnp.inf,
+        round=zero.astype(jnp.int32),
+        done=done | (zero != 0),
+    )
+    last = jax.lax.while_loop(unfinished, outer, first).point
+    return last._replace(inequality=last.inequality[: start.inequality.size])
 
 
 class _Inner(NamedTuple):
@@ -109,6 +170,7 @@ def _descend(
     guess: jax.Array,
     transform: optax.GradientTransformationExtraArgs,
     tolerance: float,
+    done: jax.Array,
 ) -> jax.Array:
     """Minimise a smooth function until its gradient is small or the steps run out."""
     value_and_grad = jax.value_and_grad(function)
@@ -137,7 +199,10 @@ def _descend(
 
     def unfinished(inner: _Inner) -> jax.Array:
         small = jnp.max(jnp.abs(inner.gradient)) <= tolerance
-        return ~small & (inner.step < _INNER_STEPS)
+        return ~small & (inner.step < _INNER_STEPS) & ~done
 
-    first = _Inner(guess, transform.init(guess), jnp.full_like(guess, jnp.inf), jnp.asarray(0))
+    far, none = guess * 0 + jnp.inf, (0 * guess[0]).astype(jnp.int32)
+    # Optax starts its state from constants: made from the data they fit any mesh.
+    state = jax.tree.map(lambda x: x + none.astype(x.dtype), transform.init(guess))
+    first = _Inner(guess, state, far, none)
     return jax.lax.while_loop(unfinished, body, first).x

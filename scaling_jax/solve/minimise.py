@@ -1,4 +1,4 @@
-"""Constrained minimisation: an augmented Lagrangian, finished by Newton on the KKT system."""
+"""Constrained minimisation: Newton on the KKT system, and Optax where that does not get there."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,9 +12,11 @@ from scaling_jax.solve.augmented import Point, Problem, augmented_lagrangian
 from scaling_jax.solve.implicit import dense, root
 from scaling_jax.solve.newton import newton
 from scaling_jax.solve.status import Solution, Status
+from scaling_jax.solve.trials import best_length
 
-# One object, so that the compiled programs that it is a static part of are found again.
-DEFAULT_OPTIMISER = optax.lbfgs()
+# L-BFGS directions, each tried at several lengths. (`optax.lbfgs()` searches them by loops of
+# its own, which `jax.shard_map` refuses.) One object, so that compiled programs are found again.
+DEFAULT_OPTIMISER = optax.chain(optax.scale_by_lbfgs(), optax.scale(-1.0), best_length())
 
 
 def minimise(
@@ -23,30 +25,34 @@ def minimise(
     *,
     equality: Callable[[Any], Any] = lambda _: (),
     inequality: Callable[[Any], Any] = lambda _: (),
-    optimiser: optax.GradientTransformation = DEFAULT_OPTIMISER,
+    bounds: tuple[Any, Any] | None = None,
+    optimiser: optax.GradientTransformation | None = None,
 ) -> Solution:
-    """Minimise f(x) subject to h(x) = 0 and g(x) <= 0, differentiably.
+    """Minimise f(x) subject to h(x) = 0, g(x) <= 0 and low <= x <= high, differentiably.
 
     The augmented Lagrangian, with `optimiser` inside, brings x near a local minimum and
     finds which inequalities bind; damped Newton steps on the KKT system
 
-        grad f + lambda . grad h + mu . grad g = 0,   h = 0,   min(mu, -g) = 0
+        x = clip(x - grad (f + lambda . h + mu . g), low, high),   h = 0,   min(mu, -g) = 0
 
-    then remove the remaining error. The result is differentiable, in both modes and to any
-    order, with respect to whatever the functions close over.
+    then remove the remaining error. Without an `optimiser` Newton is tried from the guess
+    first, and L-BFGS begins only where that does not converge to a point as good. The result
+    is differentiable, in both modes and to any order, with respect to whatever the functions
+    and bounds close over.
 
     Args:
         objective: f, a smooth scalar function of a pytree x.
         guess: the pytree to start from; it also fixes shapes and dtype.
         equality: h, a pytree of numbers.
         inequality: g, a pytree of numbers.
-        optimiser: any Optax transformation, `optax.lbfgs()` by default. The variables and
+        bounds: the pytrees low and high, which may be infinite.
+        optimiser: any Optax transformation, such as `optax.lbfgs()`. The variables and
             functions should be of order one for it, so pass logarithms.
 
     Returns:
         A `Solution`; multipliers are flat arrays in the order of the constraints.
         `INFEASIBLE` where a constraint stays violated, `NOT_CONVERGED` where only the
-        gradient condition fails; the value is NaN in both cases.
+        gradient condition fails or a number is not finite; the value is NaN in both cases.
 
     Example:
         >>> def inside(x):
@@ -56,61 +62,61 @@ def minimise(
         -1.0 [0.5]
     """
     flat, unravel = ravel_pytree(jax.tree.map(jnp.asarray, guess))
+    low, high = (
+        (jnp.full_like(flat, -jnp.inf), jnp.full_like(flat, jnp.inf))
+        if bounds is None
+        else (ravel_pytree(end)[0].astype(flat.dtype) for end in bounds)
+    )
     problem = Problem(
         objective=lambda x: objective(unravel(x)),
         equality=lambda x: ravel_pytree(equality(unravel(x)))[0].astype(flat.dtype),
         inequality=lambda x: ravel_pytree(inequality(unravel(x)))[0].astype(flat.dtype),
+        low=low,
+        high=high,
     )
-    sizes = flat.size, problem.equality(flat).size, problem.inequality(flat).size
-
-    def split(packed: jax.Array) -> Point:
-        n, m, k = sizes
-        return Point(packed[:n], packed[n : n + m], packed[n + m : n + m + k])
+    start = problem.start(flat)
 
     def residual(packed: jax.Array) -> jax.Array:
-        return _kkt(problem, split(packed))
-
-    # The augmented Lagrangian only has to reach Newton's basin.
-    coarse = float(jnp.finfo(flat.dtype).eps) ** 0.4
+        return problem.residual(problem.split(packed))
 
     def solve() -> jax.Array:
-        point = augmented_lagrangian(problem, flat, optimiser, coarse)
-        return newton(residual, jnp.concatenate(point))
+        return _solve(problem, start, residual, optimiser)
 
     packed = root(residual, solve, dense)
-    point = split(packed)
-    error = jnp.abs(residual(packed))
+    point = problem.split(packed)
+    error = jnp.max(jnp.abs(residual(packed)))
     tolerance = float(jnp.finfo(flat.dtype).eps) ** 0.6
-    unfeasible = _violation(problem, point.x) > tolerance
-    converged = jnp.max(error) <= tolerance
-    status = jnp.where(
-        unfeasible | ~jnp.isfinite(jnp.max(error)),
-        Status.INFEASIBLE,
-        jnp.where(converged, Status.CONVERGED, Status.NOT_CONVERGED),
-    )
-    spoil = jnp.where(status == Status.CONVERGED, 1.0, jnp.nan).astype(flat.dtype)
+    violated = problem.violation(point.x) > tolerance
+    status = jnp.where(violated, Status.INFEASIBLE, Status.NOT_CONVERGED)
+    status = jnp.where(error <= tolerance, Status.CONVERGED, status)
+    sound = jnp.where(status == Status.CONVERGED, 1.0, jnp.nan).astype(flat.dtype)
     return Solution(
-        value=unravel(point.x * spoil),
-        equality=point.equality * spoil,
-        inequality=point.inequality * spoil,
-        residual=jnp.max(error),
+        value=unravel(point.x * sound),
+        equality=point.equality * sound,
+        inequality=point.inequality * sound,
+        residual=error,
         status=status,
     )
 
 
-def _kkt(problem: Problem, point: Point) -> jax.Array:
-    def lagrangian(x: jax.Array) -> jax.Array:
-        equal = point.equality @ problem.equality(x)
-        return problem.objective(x) + equal + point.inequality @ problem.inequality(x)
-
-    g = problem.inequality(point.x)
-    # min(mu, -g): its derivative switches with the active set (a semismooth Newton method).
-    complementary = jnp.where(point.inequality + g > 0, g, point.inequality)
-    return jnp.concatenate(
-        [jax.grad(lagrangian)(point.x), problem.equality(point.x), complementary]
-    )
-
-
-def _violation(problem: Problem, x: jax.Array) -> jax.Array:
-    both = jnp.concatenate([jnp.abs(problem.equality(x)), problem.inequality(x)])
-    return jnp.max(both, initial=0.0)
+def _solve(
+    problem: Problem,
+    start: Point,
+    residual: Callable[[jax.Array], jax.Array],
+    optimiser: optax.GradientTransformation | None,
+) -> jax.Array:
+    # The augmented Lagrangian only has to reach Newton's basin.
+    eps = float(jnp.finfo(start.x.dtype).eps)
+    none = jnp.zeros_like(start.x[0], bool)
+    if optimiser is not None:
+        point = augmented_lagrangian(problem, start, optimiser, eps**0.4, none)
+        return newton(residual, jnp.concatenate(point), none)
+    near = newton(residual, jnp.concatenate(start), none)
+    x = problem.split(near).x
+    right = jnp.max(jnp.abs(residual(near))) <= eps**0.6
+    # From a start that meets its constraints nothing dearer is accepted.
+    worse = problem.objective(x) > problem.objective(start.x) + eps**0.6
+    right &= ~(worse & (problem.violation(start.x) <= eps**0.6))
+    point = augmented_lagrangian(problem, start, DEFAULT_OPTIMISER, eps**0.4, right)
+    far = newton(residual, jnp.concatenate(point), right)
+    return jnp.where(right, near, far)

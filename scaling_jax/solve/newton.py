@@ -6,47 +6,52 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from scaling_jax.solve.implicit import eliminate
+
 _MAX_STEPS = 50
-_HALVINGS = 12
+_LENGTHS = tuple(4.0**-k for k in range(6))
 
 
 class _State(NamedTuple):
     x: jax.Array
+    value: jax.Array
     norm: jax.Array
     moving: jax.Array
     step: jax.Array
 
 
-def newton(residual: Callable[[jax.Array], jax.Array], guess: jax.Array) -> jax.Array:
+def newton(
+    residual: Callable[[jax.Array], jax.Array], guess: jax.Array, done: jax.Array | None = None
+) -> jax.Array:
     """Return the best point found for F(x) = 0 from a guess.
 
-    Each step tries the Newton direction at lengths 1, 1/2, 1/4 … in one batch and takes the
-    best; it ends when none is better, which near a root means: at rounding error. The
-    caller judges the residual.
+    Each step tries the Newton direction at lengths 1, 1/4, 1/16 … and takes the best; it ends
+    when none is better, which near a root means: at rounding error. The caller judges the
+    residual. Where `done` is true the guess is returned at once.
     """
 
-    def norm(x: jax.Array) -> jax.Array:
-        size = jnp.linalg.norm(residual(x))
+    def norm(value: jax.Array) -> jax.Array:
+        size = jnp.max(jnp.abs(value))
         return jnp.where(jnp.isfinite(size), size, jnp.inf)
 
-    lengths = 0.5 ** jnp.arange(_HALVINGS, dtype=guess.dtype)
-
     def body(state: _State) -> _State:
-        jacobian = jax.jacfwd(residual)(state.x)
-        direction = -jnp.linalg.solve(jacobian, residual(state.x))
-        trials = jax.vmap(lambda length: state.x + length * direction)(lengths)
-        norms = jax.vmap(norm)(trials)
-        best = jnp.argmin(norms)
-        better = norms[best] < state.norm
-        return _State(
-            x=jnp.where(better, trials[best], state.x),
-            norm=jnp.minimum(norms[best], state.norm),
-            moving=better,
-            step=state.step + 1,
-        )
+        step = -eliminate(jax.jacfwd(residual)(state.x), state.value)
+        step = jnp.where(jnp.isfinite(step), step, 0.0)
+        best = (state.x, state.value, state.norm)
+        for length in _LENGTHS:
+            x = state.x + length * step
+            value = residual(x)
+            trial = (x, value, norm(value))
+            better = trial[2] < best[2]
+            best = tuple(jnp.where(better, a, b) for a, b in zip(trial, best, strict=True))
+        return _State(*best, best[2] < state.norm, state.step + 1)
 
     def unfinished(state: _State) -> jax.Array:
         return state.moving & (state.step < _MAX_STEPS)
 
-    start = _State(guess, norm(guess), jnp.asarray(True), jnp.asarray(0))
+    value = residual(guess)
+    size = norm(value)
+    moving = size >= 0  # of the same kind as what the loop makes of it, on any mesh
+    moving = moving if done is None else moving & ~done
+    start = _State(guess, value, size, moving, (0 * size).astype(jnp.int32))
     return jax.lax.while_loop(unfinished, body, start).x
