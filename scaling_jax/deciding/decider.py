@@ -67,7 +67,7 @@ def decide(
     Args:
         laws: a law, single or with stacked coefficients [n], as `fit(...).laws`; a `Sourced`,
             whose resampled laws are used; or, where the family is uncertain, a list of these,
-            of (law, weight), or a `Mixture` of stacks. Any function of (params, tokens) will do.
+            of (law, weight), or a `Mixture` of stacks. A function of (params, tokens) will do.
         cost: any cost, single or with any of its numbers stacked [n].
         demands: a `Demand`, single or stacked [n]; `log_normal` makes samples of one.
         loss: the target loss. Give this, `budget` or `match_params`.
@@ -142,7 +142,7 @@ def _decision(problem: Problem, risk: Risk, infeasible: str) -> Decision:
     adaptive, fixed = (
         _commit(problem, risk, expected, known, adaptive=adaptive) for adaptive in (True, False)
     )
-    even = break_even(*with_plans(problem), question)
+    even = break_even(*with_plans(problem), problem.pricing)
     return Decision(
         plans=plans,
         samples=problem.samples,

@@ -15,18 +15,21 @@ import jax.numpy as jnp
 import numpy as np
 
 from scaling_jax.costs import Demand
-from scaling_jax.deciding.blocks import in_blocks
-from scaling_jax.deciding.optima import Optimum, assessed, goals, optimum, planned
-from scaling_jax.deciding.outcomes import Question
+from scaling_jax.deciding.blocks import block_size, in_blocks
+from scaling_jax.deciding.optima import Optimum, assessed, feasible, goals, optimum, planned
+from scaling_jax.deciding.outcomes import Question, Sample
 from scaling_jax.deciding.risks import MEAN
 from scaling_jax.deciding.scenarios import Group, Orders, Scenarios
 from scaling_jax.deciding.search import Rows, Seeker, Stack
 
-_OUTER, _INNER = 48, 192
+# Values of a source, and samples of the others, where outcomes are convex, and elsewhere.
+_PRODUCT = {True: (48, 192), False: (24, 64)}
 _MOST_RANKED = 4096
-_MAX_BREAK_EVENS = 1000
+_MAX_BREAK_EVENS = {True: 1000, False: 200}
 _LEAST_SAVING = 0.01
-_BISECTIONS = 60
+_BISECTIONS = 45
+# Samples without a plan, where each costs many plans, in a block.
+_FEW = 64
 
 
 class Pricing(NamedTuple):
@@ -43,20 +46,43 @@ class Pricing(NamedTuple):
             lambda each: optimum(self.question, each, convex=self.convex), group, self.size
         )
 
-    def rows(self, groups: list[Group], weights: np.ndarray) -> Rows:
-        """Return groups of leaves [m, n], one a family, as rows of samples."""
-        stacks = []
-        for group in groups:
-            flat = jax.tree.map(np.ravel, group)
-            sample = assessed(self.question, flat, self.optimum(flat), self.fallback, self.size)
-            stacks.append(Stack.of(sample, len(weights), self.size))
-        return Rows.of(stacks, weights)
+    def assessed(self, group: Group, found: Optimum) -> Sample:
+        """Return samples as outcomes need them."""
+        size = self.size if self.convex else _FEW
+        return assessed(self.question, group, found, self.fallback, size)
+
+    def stacks(self, group: Group) -> list[tuple[Stack, np.ndarray]]:
+        """Return samples of leaves [m, n] by column: those that all have a plan, and others.
+
+        Each comes with the columns that it holds.
+        """
+        shape = np.shape(jax.tree.leaves(group)[0])
+        flat = jax.tree.map(np.ravel, group)
+        sample = self.assessed(flat, self.optimum(flat))
+        square = jax.tree.map(lambda leaf: leaf.reshape(shape), sample)
+        reached = square.feasible.all(axis=0)
+        parts = [
+            columns for columns in map(np.flatnonzero, (reached, ~reached)) if columns.size
+        ]
+        found = []
+        for columns in parts:
+            part = jax.tree.map(lambda leaf, at=columns: leaf[:, at].ravel(), square)
+            found.append((Stack.of(part, shape[0], self.size_of(part)), columns))
+        return found
+
+    def size_of(self, sample: Sample) -> int:
+        """Return the size of the blocks of samples.
+
+        A grid looks at so many models that nothing may be wasted on filling blocks up.
+        """
+        return self.size if self.convex else block_size(len(sample.best))
 
 
-def largest_product(drawn: Scenarios) -> int:
+def largest_product(drawn: Scenarios, *, convex: bool) -> int:
     """Return how many samples of one family a product has, at most."""
     size = max(map(len, drawn.weights))
-    return min(size, _OUTER) * min(size, _INNER) if drawn.uncertain else 1
+    outer, inner = _PRODUCT[convex]
+    return min(size, outer) * min(size, inner) if drawn.uncertain else 1
 
 
 def products(drawn: Scenarios, pricing: Pricing) -> dict[str, list[Rows]]:
@@ -71,25 +97,42 @@ def products(drawn: Scenarios, pricing: Pricing) -> dict[str, list[Rows]]:
 
 
 def _product(drawn: Scenarios, pricing: Pricing, source: tuple[str, ...]) -> list[Rows]:
+    """Return the blocks of a product; their weights sum to 1 over all of them."""
     every = range(len(drawn.orders))
-    if "law" in source:
-        return [_block(drawn, pricing, source, [family]) for family in every]
-    return [_block(drawn, pricing, source, list(every))]
+    if "law" not in source:
+        values = _ranked(drawn, pricing, source, 0)
+        return [_block(drawn, pricing, source, list(every), values)]
+    blocks = []
+    for family in every:
+        values = _ranked(drawn, pricing, source, family)
+        first = _orders(drawn, source, family, values, np.zeros(1, int))
+        group = drawn.given.group(family, {name: np.ravel(x) for name, x in first.items()})
+        reached = feasible(pricing.optimum(group).plans)
+        share = 1 / len(values)
+        for some in (values[reached], values[~reached]):
+            if some.size:
+                rows = _block(drawn, pricing, source, [family], some)
+                blocks.append(rows._replace(weights=rows.weights * len(some) * share))
+    return blocks
 
 
 def _block(
-    drawn: Scenarios, pricing: Pricing, source: tuple[str, ...], members: list[int]
+    drawn: Scenarios,
+    pricing: Pricing,
+    source: tuple[str, ...],
+    members: list[int],
+    values: np.ndarray,
 ) -> Rows:
     """Return rows of one value of the source each, and columns of the rest, by family."""
-    values = _ranked(drawn, pricing, source, members[0])
-    groups, weights = [], []
+    stacks, weights = [], []
     for family in members:
-        columns = _middles(len(drawn.weights[family]), _INNER)
+        columns = _middles(len(drawn.weights[family]), _PRODUCT[pricing.convex][1])
         orders = _orders(drawn, source, family, values, columns)
-        groups.append(drawn.given.group(family, orders))
-        share = float(drawn.weights[family].sum()) / len(columns)
-        weights.append(np.full((len(values), len(columns)), share))
-    return pricing.rows(groups, np.concatenate(weights, axis=1))
+        share = float(drawn.weights[family].sum()) / (len(columns) * len(values))
+        for stack, held in pricing.stacks(drawn.given.group(family, orders)):
+            stacks.append(stack)
+            weights.append(np.full((len(values), len(held)), share))
+    return Rows.of(stacks, np.concatenate(weights, axis=1))
 
 
 def _orders(
@@ -123,7 +166,8 @@ def _ranked(
     values = np.arange(len(order)) if "law" in source else np.unique(order)
     if len(set(order.tolist())) == 1:
         values = values[:1]
-    if len(values) <= _OUTER:
+    count = _PRODUCT[pricing.convex][0]
+    if len(values) <= count:
         return values
     values = values[_middles(len(values), _MOST_RANKED)]
     first = np.zeros(1, int)
@@ -133,7 +177,7 @@ def _ranked(
     }
     plans = pricing.optimum(drawn.given.group(family, orders)).plans
     ranked = np.argsort(plans.total_cost / plans.loss, kind="stable")
-    return values[ranked[_middles(len(values), _OUTER)]]
+    return values[ranked[_middles(len(values), count)]]
 
 
 def _middles(size: int, count: int) -> np.ndarray:
@@ -144,14 +188,16 @@ def _middles(size: int, count: int) -> np.ndarray:
 
 def value_of_knowing(seeker: Seeker, blocks: list[Rows]) -> float:
     """Return what knowing a source before choosing saves on average."""
+    if not seeker.convex:  # an estimate need not be finer than its samples
+        seeker = seeker._replace(tolerance=seeker.tolerance * 1e4)
     known = 0.0
     for rows in blocks:
-        share = rows.weights.sum(axis=1, keepdims=True)
-        apart = rows._replace(weights=rows.weights / share)
+        share = rows.weights.sum(axis=1)
+        apart = rows._replace(weights=rows.weights / share[:, None])
         found = seeker.least(apart, MEAN)
-        known += float(share.mean()) * float(np.mean([each.value for each in found]))
+        known += float(share @ np.array([each.value for each in found]))
     (unknown,) = seeker.least(_pooled(blocks), MEAN)
-    return max(unknown.value - known, 0.0)
+    return float(max(unknown.value - known, 0.0))
 
 
 def _pooled(blocks: list[Rows]) -> Rows:
@@ -159,14 +205,14 @@ def _pooled(blocks: list[Rows]) -> Rows:
     stacks, weights = [], []
     for rows in blocks:
         ends = np.cumsum([stack.shape[1] for stack in rows.stacks])
-        parts = np.split(rows.weights / len(rows.weights), ends[:-1], axis=1)
         stacks += [stack.in_one_row() for stack in rows.stacks]
+        parts = np.split(rows.weights, ends[:-1], axis=1)
         weights += [part.reshape(1, -1) for part in parts]
     return Rows.of(stacks, np.concatenate(weights, axis=1))
 
 
 def break_even(
-    groups: list[Group], weights: list[np.ndarray], question: Question
+    groups: list[Group], weights: list[np.ndarray], pricing: Pricing
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the demands, in tokens, at which the plan saves 1 % of the baseline's cost.
 
@@ -176,8 +222,8 @@ def break_even(
     """
     found, shares = [], []
     for group, weight in zip(groups, weights, strict=True):
-        kept = _middles(len(weight), _MAX_BREAK_EVENS)
-        found.append(np.asarray(_break_even(group.take(kept), question)))
+        kept = _middles(len(weight), _MAX_BREAK_EVENS[pricing.convex])
+        found.append(np.asarray(_break_even(group.take(kept), pricing.question)))
         shares.append(np.full(len(kept), weight.sum() / len(kept)))
     return np.concatenate(found), np.concatenate(shares)
 

@@ -26,11 +26,11 @@ from scaling_jax.planning.matching import resolved
 from scaling_jax.planning.records import Query
 from scaling_jax.solve import Status
 
-# How far from the goal prices are looked for, as shares of it.
-_CHORDS = tuple(float(each) for each in np.geomspace(1e-3, 0.6, 8))
+# How far from the goal, on both sides, prices are looked for, as shares of it.
+_CHORDS = tuple(float(each) for each in np.geomspace(3e-3, 0.6, 6))
 # The logs of the shares by which a compromise misses the goal.
 _LEAST_MISS, _LARGEST_MISS = -14.0, 14.0
-_POINTS, _SECTIONS = 41, 36
+_POINTS, _LEVELS = 41, 20
 
 
 class Optimum(NamedTuple):
@@ -67,45 +67,46 @@ def planned(question: Question, group: Group, goal: Any) -> Plan:
 def optimum(question: Question, group: Group, *, convex: bool) -> Optimum:
     """Return what is best in each sample; NaN where it has no plan."""
     goal = goals(question, group)
-    plans = planned(question, group, goal)
-    slope = plans.marginal_cost
-    best, price = question.exchange(plans.total_cost, plans.loss)[0], -slope
-    if question.at_budget:
-        price = -1 / slope
     if convex:
-        return Optimum(goal, plans, best, price, price)
-    return Optimum(goal, plans, best, *_supporting(question, group, goal, best, price))
-
-
-def _supporting(
-    question: Question, group: Group, goal: jax.Array, best: jax.Array, price: jax.Array
-) -> tuple[jax.Array, jax.Array]:
-    """Return the prices at which neither missing the goal nor beating it pays."""
+        plans = planned(question, group, goal)
+    else:  # one program for the goal and all that is near it
+        shares = jnp.asarray([0.0, *_CHORDS, *(-each for each in _CHORDS)], goal.dtype)
+        near = jax.lax.map(lambda share: planned(question, group, goal * (1 + share)), shares)
+        plans = jax.tree.map(lambda leaf: leaf[0], near)
+    best = question.exchange(plans.total_cost, plans.loss)[0]
+    price = -1 / plans.marginal_cost if question.at_budget else -plans.marginal_cost
     over = under = price
-    for share in _CHORDS:
-        more, less = (
-            question.exchange(each.total_cost, each.loss)[0]
-            for each in (planned(question, group, goal * f) for f in (1 + share, 1 - share))
-        )
-        over = jnp.fmax(over, (best - more) / (share * goal))
-        under = jnp.fmin(under, (less - best) / (share * goal))
-    return over, under
+    if not convex:
+        others = question.exchange(near.total_cost, near.loss)[0]
+        for i, share in enumerate(_CHORDS, start=1):
+            more, less = others[i], others[i + len(_CHORDS)]
+            over = jnp.fmax(over, (best - more) / (share * goal))
+            under = jnp.fmin(under, (less - best) / (share * goal))
+    return Optimum(goal, plans, best, over, under)
 
 
 @jax.jit
-def compromise(question: Question, group: Group, goal: jax.Array, over: jax.Array) -> jax.Array:
-    """Return the least of O*(q) + p (q - goal) over q > goal, O* the objective of a plan."""
+def compromise(
+    question: Question, group: Group, goal: jax.Array, over: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Return the least outcome of a sample without a plan, and by how much it misses (log)."""
 
-    def outcome(log_miss: jax.Array, group: Group, goal: Any, over: Any) -> jax.Array:
-        miss = goal * jnp.exp(log_miss)
-        found = planned(question, group, goal + miss)
-        value = question.exchange(found.total_cost, found.loss)[0] + over * miss
+    def outcome(log_miss: jax.Array) -> jax.Array:
+        value = missing_by(log_miss, question, group, goal, over)
         return jnp.where(jnp.isnan(value), jnp.inf, value)
 
-    held = jax.lax.stop_gradient((group, goal, over))
     low, high = jnp.full_like(goal, _LEAST_MISS), jnp.full_like(goal, _LARGEST_MISS)
-    log_miss, _ = least(lambda x: outcome(x, *held), low, high, _POINTS, _SECTIONS)
-    return outcome(jax.lax.stop_gradient(log_miss), group, goal, over)
+    log_miss, best = least(outcome, low, high, _POINTS, _LEVELS)
+    return best, log_miss
+
+
+def missing_by(
+    log_miss: jax.Array, question: Question, group: Group, goal: jax.Array, over: jax.Array
+) -> jax.Array:
+    """Return O*(q) + p (q - goal) at q = goal (1 + e^z), O* the objective of a plan."""
+    miss = goal * jnp.exp(log_miss)
+    found = planned(question, group, goal + miss)
+    return question.exchange(found.total_cost, found.loss)[0] + over * miss
 
 
 def feasible(plans: Plan) -> np.ndarray:
@@ -136,7 +137,7 @@ def assessed(
     best, missed = np.array(found.best), np.flatnonzero(~reached)
     if missed.size:
         some = jax.tree.map(lambda leaf: leaf[missed], (group, found.goal, over))
-        best[missed] = in_blocks(lambda each: compromise(question, *each), some, size)
+        best[missed] = in_blocks(lambda each: compromise(question, *each)[0], some, size)
     return Sample(
         group=group, goal=found.goal, best=best, over=over, under=under, feasible=reached
     )

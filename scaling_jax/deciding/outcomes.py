@@ -31,8 +31,8 @@ from scaling_jax.planning.scenario import LOG_TOKENS, law_axes_of
 from scaling_jax.planning.scenario import loss_of as loss_under
 from scaling_jax.solve import increasing_root
 
-# The tokens of a compromise: a grid, then golden sections of the best cell.
-_POINTS, _SECTIONS = 48, 44
+# The tokens of a compromise: points of a grid, and levels of finer ones.
+_POINTS, _LEVELS = 32, 18
 
 
 class Question(NamedTuple):
@@ -178,7 +178,7 @@ def _compromise(log_params: jax.Array, sample: Sample, question: Question) -> ja
         value = priced(*question.exchange(cost, loss), sample)
         return jnp.where(jnp.isnan(value), jnp.inf, value)
 
-    best, _ = least(outcome, jnp.zeros_like(last), last, _POINTS, _SECTIONS)
+    best, _ = least(outcome, jnp.zeros_like(last), last, _POINTS, _LEVELS)
     return jax.lax.stop_gradient(best)
 
 

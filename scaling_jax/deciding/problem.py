@@ -13,7 +13,6 @@ from scaling_jax.deciding.convexity import outcomes_are_convex
 from scaling_jax.deciding.information import Pricing, largest_product
 from scaling_jax.deciding.optima import (
     Optimum,
-    assessed,
     feasible,
     goals,
     planned,
@@ -25,6 +24,8 @@ from scaling_jax.deciding.search import Rows, Stack
 from scaling_jax.planning import Plan, PlanError
 
 _TARGETS = ("loss", "budget", "match_params")
+# Plans in a block where they are no closed form.
+_PLANS = 512
 
 
 class Part(NamedTuple):
@@ -87,7 +88,7 @@ def posed(
         single = groups[0].take(0)
         planned(question, single, goals(question, single))
     convex = outcomes_are_convex(drawn.given.laws, drawn.given.cost)
-    pricing = Pricing(question, convex, 0.0, block_size(_largest(drawn)))
+    pricing = Pricing(question, convex, 0.0, _size(drawn, convex=convex))
     found = [pricing.optimum(group) for group in groups]
     reached = [feasible(each.plans) for each in found]
     if not any(each.any() for each in reached):
@@ -180,15 +181,16 @@ def _rows(
         group, best = jax.tree.map(
             lambda leaf, index=index: leaf[index], (groups[family], found[family])
         )
-        sample = assessed(pricing.question, group, best, pricing.fallback, pricing.size)
-        stacks.append(Stack.of(sample, 1, pricing.size))
+        sample = pricing.assessed(group, best)
+        stacks.append(Stack.of(sample, 1, pricing.size_of(sample)))
     share = np.concatenate([weights[part.family][part.index] for part in parts])[None]
     return Rows.of(stacks, share / share.sum())
 
 
-def _largest(drawn: Scenarios) -> int:
-    """Return the most samples of one family that are looked at together."""
-    return max(largest_product(drawn), *map(len, drawn.weights))
+def _size(drawn: Scenarios, *, convex: bool) -> int:
+    """Return the size of the blocks: as few of them as can be, unless plans take long."""
+    largest = max(largest_product(drawn, convex=convex), *map(len, drawn.weights))
+    return block_size(largest if convex else min(largest, _PLANS))
 
 
 def _plans(found: list[Optimum], reached: list[np.ndarray]) -> Plan:

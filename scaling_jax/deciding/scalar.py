@@ -1,13 +1,15 @@
 """Least points and roots of functions of one variable, in numbers of steps that are fixed."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from scaling_jax.solve import root
 
-_GOLDEN = 0.6180339887498949
+# Of a finer grid: it is half the interval of the one before.
+_POINTS = 5
 _SCAN, _HALVINGS, _NEWTON = 24, 28, 2
 
 
@@ -16,39 +18,35 @@ def least(
     low: jax.Array,
     high: jax.Array,
     points: int,
-    sections: int,
+    levels: int,
 ) -> tuple[jax.Array, jax.Array]:
     """Return the least point of a function in an interval, elementwise, and its value.
 
-    A grid, ends included, finds the cell, and golden sections the point in it.
+    A grid, ends included, finds the cell; levels of finer grids, the point in it.
 
     Example:
         >>> ends = jnp.asarray(0.0), jnp.asarray(9.0)
-        >>> x, value = least(lambda x: (x - 2.0) ** 2, *ends, points=10, sections=40)
+        >>> x, value = least(lambda x: (x - 2.0) ** 2, *ends, points=10, levels=20)
         >>> print(f"{x:.4f}")
         2.0000
     """
-    step = (high - low) / (points - 1)
 
-    def better(i: jax.Array, found: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-        x = low + i.astype(low.dtype) * step
+    # One loop with one call: a function may be a large program to compile.
+    def step(i: jax.Array, carry: Any) -> Any:
+        left, width, best, lowest = carry
+        k = i - points
+        new = (k >= 0) & (k % _POINTS == 0)
+        ends = jnp.maximum(best - width, low), jnp.minimum(best + width, high)
+        left = jnp.where(new, ends[0], left)
+        width = jnp.where(new, (ends[1] - ends[0]) / (_POINTS - 1), width)
+        x = left + jnp.where(k < 0, i, k % _POINTS).astype(low.dtype) * width
         value = function(x)
-        less = value < found[1]
-        return jnp.where(less, x, found[0]), jnp.where(less, value, found[1])
+        less = value < lowest
+        return left, width, jnp.where(less, x, best), jnp.where(less, value, lowest)
 
-    x, value = jax.lax.fori_loop(1, points, better, (low, function(low)))
-    ends = jnp.maximum(x - step, low), jnp.minimum(x + step, high)
-
-    def golden(_: int, ends: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-        left, right = ends
-        first, second = right - _GOLDEN * (right - left), left + _GOLDEN * (right - left)
-        before = function(first) <= function(second)
-        return jnp.where(before, left, first), jnp.where(before, second, right)
-
-    left, right = jax.lax.fori_loop(0, sections, golden, ends)
-    middle = (left + right) / 2
-    at = function(middle)
-    return jnp.where(at < value, middle, x), jnp.minimum(at, value)
+    first = low, (high - low) / (points - 1), low, jnp.full_like(low, jnp.inf)
+    _, _, best, lowest = jax.lax.fori_loop(0, points + levels * _POINTS, step, first)
+    return best, lowest
 
 
 def first_root(

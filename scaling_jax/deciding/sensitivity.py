@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from scaling_jax.deciding.optima import compromise, goals, optimum
+from scaling_jax.deciding.optima import compromise, goals, missing_by, optimum
 from scaling_jax.deciding.outcomes import Commit, Question, Sample, detail
 from scaling_jax.deciding.problem import Part, Problem
 from scaling_jax.deciding.records import Decision
@@ -147,7 +147,9 @@ def _sample(
     else:
         goal = goals(question, group)
         over = under = jnp.full_like(goal, 1.0) * typical
-        best = compromise(question, group, goal, over)
+        held = jax.lax.stop_gradient((question, group, goal, over))
+        log_miss = jax.lax.stop_gradient(compromise(*held)[1])
+        best = missing_by(log_miss, question, group, goal, over)
     reached = jnp.full(goal.shape, part.reached)
     return Sample(group=group, goal=goal, best=best, over=over, under=under, feasible=reached)
 
