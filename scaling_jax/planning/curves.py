@@ -14,7 +14,7 @@ from scaling_jax._numerics import log_power
 from scaling_jax._pytree import Number
 from scaling_jax.laws import Terms
 from scaling_jax.planning.scenario import LOG_PARAMS, LOG_TOKENS, Scenario
-from scaling_jax.solve.search import bisect, lowest_cells, zoom
+from scaling_jax.solve.search import Cell, bisect, lowest_cells
 
 # A curve without exponents of its own bends like a power of this exponent.
 _EXPONENT = 0.33
@@ -75,6 +75,10 @@ class ShareCurve(NamedTuple):
         """Return what `step` begins with: nothing."""
         return u
 
+    def near(self, u: jax.Array) -> Any:
+        """Return what `at` begins with: nothing."""
+        return u
+
     def step(self, u: jax.Array, state: Any) -> tuple[Point, Any]:
         """Return the model at u."""
         return self.at(u, state), state
@@ -114,17 +118,23 @@ class TokenCurve(NamedTuple):
         zero = 0 * target
         most = jnp.minimum(_cap(s.query.max_params, LOG_PARAMS[1]), LOG_PARAMS[1]) + zero
         end = jnp.minimum(_cap(s.query.max_tokens, LOG_TOKENS[1]), LOG_TOKENS[1]) + zero
-        best = best_tokens(s, most, end)
+        best, lowest = best_tokens(s, most, end)
         slack = 64 * jnp.finfo(target.dtype).eps
 
-        def above(log_tokens: jax.Array) -> jax.Array:
-            return ~(s.log_loss(most, log_tokens) <= target)
+        def ends(side: jax.Array) -> jax.Array:
+            """Return where the loss is reached first (side 0) or last (side 1)."""
 
-        first = bisect(above, LOG_TOKENS[0] + zero, best, _HALVINGS)[1]
-        last = bisect(lambda x: ~above(x), best, end, _HALVINGS)[0]
-        last = jnp.where(above(end), last, end)
-        reached = s.log_loss(most, best) <= target + slack
-        return cls(s.log_loss, target, most, first, last, reached)
+            def beyond(x: jax.Array) -> jax.Array:
+                return (s.log_loss(most, x) <= target) == (side > 0)
+
+            start = jnp.where(side > 0, best, LOG_TOKENS[0] + zero)
+            stop = jnp.where(side > 0, end, best)
+            left, right = bisect(beyond, start, stop, _HALVINGS)
+            return jnp.where(side > 0, left, right)
+
+        first, last = jax.vmap(ends)(jnp.asarray([0.0, 1.0], target.dtype))
+        last = jnp.where(best >= end, end, last)
+        return cls(s.log_loss, target, most, first, last, lowest <= target + slack)
 
     @property
     def low(self) -> jax.Array:
@@ -146,12 +156,18 @@ class TokenCurve(NamedTuple):
 
     def last_model(self) -> Point:
         """Return the model at the limit of tokens."""
-        return Point(self.solve(self.last), self.last)
+        log_params = self._newton(self._rough(self.last), self.last, 6)
+        return Point(log_params, self.last)
 
     def start(self, u: jax.Array) -> Any:
-        """Return what `step` begins with: log N at u, found without a start, twice."""
-        log_params = self.solve(self._tokens(u))
+        """Return what `step` begins with: log N next to u, twice."""
+        log_params = self._rough(self._tokens(u))
         return log_params, log_params
+
+    def near(self, u: jax.Array) -> Point:
+        """Return what `at` begins with: a model next to u."""
+        log_tokens = self._tokens(u)
+        return Point(self._rough(log_tokens), log_tokens)
 
     def step(self, u: jax.Array, state: Any) -> tuple[Point, Any]:
         """Return the model at the next u of an even sequence."""
@@ -171,14 +187,13 @@ class TokenCurve(NamedTuple):
         by_params, by_tokens = jax.grad(self.log_loss, (0, 1))(*point)
         return Point(-rising * by_tokens / by_params, rising)
 
-    def solve(self, log_tokens: jax.Array) -> jax.Array:
+    def _rough(self, log_tokens: jax.Array) -> jax.Array:
         """Return log N at any log D, by bisection."""
 
         def above(log_params: jax.Array) -> jax.Array:
             return ~(self.log_loss(log_params, log_tokens) <= self.target)
 
-        rough = bisect(above, LOG_PARAMS[0] + 0 * self.target, self.most, 20)[1]
-        return self._newton(rough, log_tokens, 3)
+        return bisect(above, LOG_PARAMS[0] + 0 * self.target, self.most, 24)[1]
 
     def _tokens(self, u: jax.Array) -> jax.Array:
         bent = jnp.log1p(jnp.exp(-jnp.abs(u)))
@@ -236,6 +251,10 @@ class BudgetCurve(NamedTuple):
         """Return what `step` begins with: nothing."""
         return u
 
+    def near(self, u: jax.Array) -> Any:
+        """Return what `at` begins with: nothing."""
+        return u
+
     def step(self, u: jax.Array, state: Any) -> tuple[Point, Any]:
         """Return the model at u."""
         return self.at(u, state, 2), state
@@ -258,16 +277,24 @@ class BudgetCurve(NamedTuple):
         return affordable_tokens(self.scenario, log_params, steps, self.stepped)
 
 
-def best_tokens(s: Scenario, log_params: jax.Array, end: jax.Array) -> jax.Array:
-    """Return log D up to `end` at which the loss is lowest: `end`, unless it rises before."""
+def best_tokens(
+    s: Scenario, log_params: jax.Array, end: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Return log D up to `end` at which the loss is lowest, and the log of that loss.
+
+    That is `end`, unless the loss rises before.
+    """
 
     def value(log_tokens: jax.Array, state: Any) -> tuple[jax.Array, Any]:
         return s.log_loss(log_params, log_tokens), state
 
-    # From the end on, so that of equal losses the one of most tokens counts.
-    (cell,) = lowest_cells(value, end, 0 * end + LOG_TOKENS[0], 48, 1, end)
-    best, lowest = zoom(lambda x: s.log_loss(log_params, x), cell, 6, 9)
-    return jnp.where(lowest < s.log_loss(log_params, end), best, end)
+    def look(_: int, cell: Cell) -> Cell:
+        # From the end on, so that of equal losses the one of most tokens counts.
+        return lowest_cells(value, cell.right, cell.left, 32, 1, end)[0]
+
+    whole = Cell(0 * end + LOG_TOKENS[0], end, end, end)
+    cell = jax.lax.fori_loop(0, 4, look, whole)
+    return cell.middle, cell.value
 
 
 def largest_params(s: Scenario, log_tokens: jax.Array) -> jax.Array:

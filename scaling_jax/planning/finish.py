@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from scaling_jax._pytree import Number
-from scaling_jax.planning.active import Active, Found, solve
+from scaling_jax.planning.active import Active
 from scaling_jax.planning.curves import Point
 from scaling_jax.planning.records import Limit, Method, Plan, PricedModel, Query
 from scaling_jax.planning.scenario import Scenario
@@ -59,35 +59,6 @@ def limit_of(query: Query, active: jax.Array) -> jax.Array:
     if query.max_tokens is not None:
         code += jnp.where(data, Limit.MAX_TOKENS.value, 0)
     return code
-
-
-def finish(
-    s: Scenario,
-    found: Found,
-    baseline: Found,
-    *,
-    allowed: jax.Array,
-    kinked: bool,
-    choices: Mapping[str, Any],
-) -> Plan:
-    """Return the plan of a search and of the search for its baseline, differentiable."""
-    point, error = solve(s, found, kinked)
-    model = priced(s, point)
-    loss = model.loss if s.query.loss is None else jnp.asarray(s.query.loss)
-    base, base_error = solve(s.alone(loss), baseline, kinked)
-    tolerance = float(jnp.finfo(error.dtype).eps) ** 0.6
-    near = (error <= tolerance) & (base_error <= tolerance) & ~jnp.isnan(baseline.value)
-    solved = jnp.where(near, Status.CONVERGED.value, Status.NOT_CONVERGED.value)
-    return finished(
-        model,
-        priced(s, base),
-        marginal_cost(s, point, s.query, found.active),
-        choices,
-        limit=limit_of(s.query, found.active),
-        solved=jnp.where(jnp.isnan(found.value), Status.INFEASIBLE.value, solved),
-        allowed=allowed,
-        method="reduced",
-    )
 
 
 def finished(

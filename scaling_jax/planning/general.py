@@ -15,11 +15,11 @@ import jax.numpy as jnp
 import optax
 
 from scaling_jax._pytree import Number
-from scaling_jax.planning.active import Active, Found, solve
+from scaling_jax.planning.active import Active, Found
 from scaling_jax.planning.curves import Point
 from scaling_jax.planning.finish import finished, limit_of, priced
 from scaling_jax.planning.records import Plan
-from scaling_jax.planning.reduced import baseline, best_pick, kinked
+from scaling_jax.planning.reduced import baseline, best_pick
 from scaling_jax.planning.scenario import LOG_PARAMS, LOG_TOKENS, Scenario
 from scaling_jax.solve import Solution, Status, minimise
 
@@ -121,9 +121,7 @@ def _plan_of(
     s, point = problem.at(x)
     model = priced(s, point)
     loss = model.loss if s.query.loss is None else jnp.asarray(s.query.loss)
-    held = jax.lax.stop_gradient(s)
-    base = baseline(held, jax.lax.stop_gradient(loss))
-    base_point, error = solve(s.alone(loss), base, kinked(held))
+    base, reached = baseline(s, loss)
     low, high = problem.bounds(x)
     large = x["params"] >= high["params"] - 1e-12 * jnp.abs(high["params"])
     long = x["tokens"] >= high["tokens"] - 1e-12 * jnp.abs(high["tokens"])
@@ -133,12 +131,10 @@ def _plan_of(
     push, ratio = solution.inequality[0], model.total_cost / model.loss
     marginal = -ratio * push if s.query.budget is None else -ratio / push
     solved = jnp.where(feasible, solution.status, Status.INFEASIBLE.value)
-    missed = (solved == Status.CONVERGED.value) & (
-        jnp.isnan(base.value) | (error > float(jnp.finfo(error.dtype).eps) ** 0.6)
-    )
+    missed = (solved == Status.CONVERGED.value) & ~reached
     return finished(
         model,
-        priced(s.alone(loss)._replace(cost=s.cost), base_point),
+        priced(s, base, loss),
         marginal,
         {**listed, **problem.choices(x)},
         limit=limit_of(s.query, active),

@@ -24,14 +24,15 @@ from scaling_jax.planning.curves import (
     best_tokens,
     largest_params,
 )
-from scaling_jax.planning.finish import finish
+from scaling_jax.planning.finish import finished, limit_of, marginal_cost, priced
 from scaling_jax.planning.records import Plan
 from scaling_jax.planning.scenario import LOG_PARAMS, LOG_TOKENS, Scenario
+from scaling_jax.solve import Status
 from scaling_jax.solve.monomial import exponents
-from scaling_jax.solve.search import Cell, bisect, lowest_cells, lowest_in, slope_root, zoom
+from scaling_jax.solve.search import Cell, bisect, lowest_between, lowest_cells, zoom
 from scaling_jax.solve.smoothness import Smoothness, smoothness
 
-_COARSE, _FINE = 32, 64
+_POINTS = 36
 _KEEP = {Smoothness.SMOOTH: 2, Smoothness.KINKED: 2, Smoothness.STEPPED: 6}
 
 Curve = ShareCurve | TokenCurve | BudgetCurve
@@ -99,7 +100,7 @@ def _at_size(s: Scenario, log_params: jax.Array, end: jax.Array, stepped: bool) 
     there are fewer, or more of them would hurt.
     """
     paid = affordable_tokens(s, log_params, 5, stepped)
-    best = best_tokens(s, log_params, jnp.minimum(paid, end))
+    best, _ = best_tokens(s, log_params, jnp.minimum(paid, end))
     active = jnp.where(paid > end, Active.BOTH.value, Active.SIZE.value)
     active = jnp.where(best < jnp.minimum(paid, end), Active.RISE.value, active)
     point = Point(log_params, best)
@@ -142,14 +143,14 @@ def _fixed(s: Scenario, form: Smoothness) -> Found:
 def first_tokens(s: Scenario, log_params: jax.Array, end: jax.Array) -> jax.Array:
     """Return the log of the fewest tokens that bring a size to the loss; NaN where none do."""
     target = jnp.log(jnp.asarray(s.query.loss))
-    best = best_tokens(s, log_params, end)
+    best, lowest = best_tokens(s, log_params, end)
     slack = 64 * jnp.finfo(target.dtype).eps
-    reached = s.log_loss(log_params, best) <= target + slack
 
     def above(log_tokens: jax.Array) -> jax.Array:
         return ~(s.log_loss(log_params, log_tokens) <= target)
 
-    return jnp.where(reached, bisect(above, 0 * best + LOG_TOKENS[0], best, 50)[1], jnp.nan)
+    first = bisect(above, 0 * best + LOG_TOKENS[0], best, 50)[1]
+    return jnp.where(lowest <= target + slack, first, jnp.nan)
 
 
 def smallest_params(s: Scenario, log_tokens: jax.Array, most: jax.Array) -> jax.Array:
@@ -172,10 +173,17 @@ def _along(s: Scenario, curve: Curve, objective: Objective, form: Smoothness) ->
         return objective(*point), state
 
     low, high = jnp.minimum(curve.low, curve.high), jnp.maximum(curve.low, curve.high)
-    (rough,) = lowest_cells(value, high, low, _COARSE, 1, curve.start(high))
-    left = jnp.maximum(rough.middle - 2 * (rough.middle - rough.left), low)
-    right = jnp.minimum(rough.middle + 2 * (rough.right - rough.middle), high)
-    cells = lowest_cells(value, right, left, _FINE, _KEEP[form], curve.start(right))
+
+    def look(_: int, cells: list[Cell]) -> list[Cell]:
+        """Search again, two cells to either side of the lowest point."""
+        left, middle, right, _ = cells[0]
+        left = jnp.maximum(middle - 2 * (middle - left), low)
+        right = jnp.minimum(middle + 2 * (right - middle), high)
+        return lowest_cells(value, right, left, _POINTS, _KEEP[form], curve.start(right))
+
+    middle = 0.5 * (low + high)
+    whole = Cell(low, middle, high, middle)
+    cells = jax.lax.fori_loop(0, 2, look, [whole] * _KEEP[form])
     stacked = jax.tree.map(lambda *each: jnp.stack(each), *cells)
     polished = jax.vmap(lambda cell: _polished(curve, objective, cell, form))(stacked)
     each = [jax.tree.map(lambda x, i=i: x[i], polished) for i in range(len(cells))]
@@ -183,32 +191,29 @@ def _along(s: Scenario, curve: Curve, objective: Objective, form: Smoothness) ->
 
 
 def _polished(curve: Curve, objective: Objective, cell: Cell, form: Smoothness) -> Found:
-    near, _ = curve.step(cell.middle, curve.start(cell.middle))
+    near = curve.near(cell.middle)
 
-    def value_and_slope(u: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def value_and_slope(u: jax.Array) -> tuple[jax.Array, jax.Array, Point]:
         point = curve.at(u, near)
-        return jax.jvp(objective, tuple(point), tuple(curve.tangent(u, point)))
-
-    def slope(u: jax.Array) -> jax.Array:
-        return value_and_slope(u)[1]
+        value, slope = jax.jvp(objective, tuple(point), tuple(curve.tangent(u, point)))
+        return value, slope, point
 
     if form == Smoothness.STEPPED:
         u, lowest = zoom(lambda u: objective(*curve.at(u, near)), cell, 6, 22)
-        active = jnp.where(jnp.abs(slope(u)) < 1e-4, Active.INSIDE.value, Active.JUMP.value)
-        return Found.at(curve.at(u, near), lowest, active)
-    falling = slope(cell.middle) < 0
-    left = jnp.where(falling, cell.middle, cell.left)
-    right = jnp.where(falling, cell.right, cell.middle)
+        _, slope, point = value_and_slope(u)
+        active = jnp.where(jnp.abs(slope) < 1e-4, Active.INSIDE.value, Active.JUMP.value)
+        return Found.at(point, lowest, active)
     if form == Smoothness.SMOOTH:
-        u = slope_root(slope, left, right, 3)
-        point = curve.at(u, near)
-        return Found.at(point, objective(*point), Active.INSIDE)
-    u = lowest_in(value_and_slope, left, right, 15)
+        _, value, point = lowest_between(value_and_slope, cell, 5, kinked=False)
+        return Found.at(point, value, Active.INSIDE)
+    u, value, point = lowest_between(value_and_slope, cell, 17, kinked=True)
     reach = float(jnp.finfo(u.dtype).eps) ** 0.4
-    bent = slope(u + reach) - slope(u - reach) > 1e3 * reach
+    sides = jax.vmap(lambda side: value_and_slope(u + side * reach)[1])(
+        jnp.asarray([-1.0, 1.0], u.dtype)
+    )
+    bent = sides[1] - sides[0] > 1e3 * reach
     active = jnp.where(bent, Active.KINK.value, Active.INSIDE.value)
-    point = curve.at(u, near)
-    return Found.at(point, objective(*point), active)
+    return Found.at(point, value, active)
 
 
 def _of_size(s: Scenario, size: Number, side: float) -> Point:
@@ -245,25 +250,34 @@ def _stepped_in_tokens(s: Scenario) -> bool:
     return smoothness(lambda t: s.log_cost(zero, t), zero) == Smoothness.STEPPED
 
 
-def baseline(s: Scenario, loss: Number) -> Found:
-    """Return the model of a loss that is cheapest to train, within the same limits.
+def baseline(s: Scenario, loss: Number) -> tuple[Point, jax.Array]:
+    """Return the model of a loss that is cheapest to train, within the same limits, and
+    whether it was found.
 
-    In closed form where training costs c N D and the law is a sum of powers.
+    Differentiable. In closed form where training costs c N D and the law is a sum of powers.
     """
     alone, power = s.alone(loss), s.power_sum()
-    one = jnp.ones_like(loss)
+    if power is None or not _trains_by_product(alone):
+        held = jax.lax.stop_gradient(alone)
+        found = search(held)
+        point, error = solve(alone, found, kinked(held))
+        return point, converged(error) & ~jnp.isnan(found.value)
+    curve = ShareCurve.of(alone, power.log_excess(loss))
+    u = jnp.log(curve.terms.beta) - jnp.log(curve.terms.alpha)
+    u = jnp.minimum(u, curve.high) if s.query.max_tokens is not None else u
+    u = jnp.maximum(u, curve.low) if s.query.max_params is not None else u
+    found = curve.feasible()
+    u = jnp.where(found, u, 0.0)
+    return curve.at(u, u), found
+
+
+def _trains_by_product(s: Scenario) -> bool:
+    zero = jnp.zeros_like(s.query.loss)
 
     def train(params: jax.Array, tokens: jax.Array) -> jax.Array:
-        return jnp.asarray(alone.cost(params, tokens, s.demand, **s.axes).train)
+        return jnp.asarray(s.cost(params, tokens, s.demand, **s.axes).train)
 
-    if power is None or exponents(train, one, one) != (1.0, 1.0):
-        return search(alone)
-    curve = ShareCurve.of(alone, power.log_excess(loss))
-    best = jnp.log(curve.terms.beta) - jnp.log(curve.terms.alpha)
-    u = jnp.clip(best, curve.low, curve.high)
-    active = jnp.where(best < curve.low, Active.SIZE.value, Active.INSIDE.value)
-    active = jnp.where(best > curve.high, Active.DATA.value, active)
-    return Found.at(curve.at(u, u), 0 * u, active).where(curve.feasible())
+    return exponents(train, zero, zero) == (1.0, 1.0)
 
 
 def reduced_plan(
@@ -274,12 +288,26 @@ def reduced_plan(
     found, chosen = best_pick(held, picks)
     s, held = s.with_axes(chosen), held.with_axes(jax.lax.stop_gradient(chosen))
     bent = kinked(held)
-    if held.query.loss is None:
-        loss = held.loss(*solve(held, found, bent)[0])
-    else:
-        loss = jnp.asarray(held.query.loss)
-    base = baseline(held, loss)
-    return finish(s, found, base, allowed=allowed, kinked=bent, choices=chosen)
+    point, error = solve(s, found, bent)
+    loss = s.loss(*point) if s.query.loss is None else jnp.asarray(s.query.loss)
+    base, reached = baseline(s, loss)
+    sound = converged(error) & reached
+    solved = jnp.where(sound, Status.CONVERGED.value, Status.NOT_CONVERGED.value)
+    return finished(
+        priced(s, point),
+        priced(s, base, loss),
+        marginal_cost(s, point, s.query, found.active),
+        chosen,
+        limit=limit_of(s.query, found.active),
+        solved=jnp.where(jnp.isnan(found.value), Status.INFEASIBLE.value, solved),
+        allowed=allowed,
+        method="reduced",
+    )
+
+
+def converged(error: jax.Array) -> jax.Array:
+    """Return whether the error of two equations of order one is rounding."""
+    return error <= float(jnp.finfo(error.dtype).eps) ** 0.6
 
 
 def kinked(s: Scenario) -> bool:

@@ -45,6 +45,7 @@ def spoil(sound: jax.Array, tree: _Tree) -> _Tree:
 
     # The one linear operation of JAX whose transpose may be stated.
     def spoilt(x: jax.Array) -> jax.Array:
+        x = jnp.where(sound, x, x)  # of the shape of both
         return jax.lax.custom_linear_solve(
             lambda y: y, x, solve=forward, transpose_solve=backward
         )

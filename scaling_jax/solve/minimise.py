@@ -79,14 +79,13 @@ def minimise(
     def residual(packed: jax.Array) -> jax.Array:
         return problem.residual(problem.split(packed))
 
-    def solve() -> jax.Array:
+    def solve() -> tuple[jax.Array, jax.Array]:
         return _solve(problem, start, residual, optimiser)
 
-    packed = root(residual, solve, dense)
+    packed, error = root(residual, solve, dense, has_aux=True)
     point = problem.split(packed)
-    error = jnp.max(jnp.abs(residual(packed)))
     tolerance = float(jnp.finfo(flat.dtype).eps) ** 0.6
-    violated = problem.violation(point.x) > tolerance
+    violated = problem.violation(jax.lax.stop_gradient(point.x)) > tolerance
     status = jnp.where(violated, Status.INFEASIBLE, Status.NOT_CONVERGED)
     status = jnp.where(error <= tolerance, Status.CONVERGED, status)
     sound = jnp.where(status == Status.CONVERGED, 1.0, jnp.nan).astype(flat.dtype)
@@ -104,19 +103,30 @@ def _solve(
     start: Point,
     residual: Callable[[jax.Array], jax.Array],
     optimiser: optax.GradientTransformation | None,
-) -> jax.Array:
-    # The augmented Lagrangian only has to reach Newton's basin.
+) -> tuple[jax.Array, jax.Array]:
+    """Return the packed point and its error: from the guess, then from where Optax leads."""
     eps = float(jnp.finfo(start.x.dtype).eps)
-    none = jnp.zeros_like(start.x[0], bool)
-    if optimiser is not None:
-        point = augmented_lagrangian(problem, start, optimiser, eps**0.4, none)
-        return newton(residual, jnp.concatenate(point), none)
-    near = newton(residual, jnp.concatenate(start), none)
-    x = problem.split(near).x
-    right = jnp.max(jnp.abs(residual(near))) <= eps**0.6
-    # From a start that meets its constraints nothing dearer is accepted.
-    worse = problem.objective(x) > problem.objective(start.x) + eps**0.6
-    right &= ~(worse & (problem.violation(start.x) <= eps**0.6))
-    point = augmented_lagrangian(problem, start, DEFAULT_OPTIMISER, eps**0.4, right)
-    far = newton(residual, jnp.concatenate(point), right)
-    return jnp.where(right, near, far)
+    feasible = problem.violation(start.x) <= eps**0.6
+    dearest = problem.objective(start.x) + eps**0.6
+
+    def attempt(i: jax.Array, carry: Any) -> Any:
+        packed, error, done = carry
+        first = done | (i == 0)
+        # The augmented Lagrangian only has to reach Newton's basin.
+        led = augmented_lagrangian(
+            problem, start, optimiser or DEFAULT_OPTIMISER, eps**0.4, first
+        )
+        near, size = newton(residual, jnp.concatenate(led), done)
+        # From a guess that meets its constraints nothing dearer is accepted.
+        x = problem.split(near).x
+        right = (size <= eps**0.6) & ~(feasible & (problem.objective(x) > dearest))
+        packed, error = jnp.where(done, packed, near), jnp.where(done, error, size)
+        return packed, error, done | right
+
+    packed = jnp.concatenate(start)
+    never = start.x[0] != start.x[0]
+    first = (packed, 0 * start.x[0] + jnp.inf, never)
+    # A user's own optimiser is always run.
+    begin = 0 if optimiser is None else 1
+    packed, error, _ = jax.lax.fori_loop(begin, 2, attempt, first)
+    return packed, error

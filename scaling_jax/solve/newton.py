@@ -8,50 +8,52 @@ import jax.numpy as jnp
 
 from scaling_jax.solve.implicit import eliminate
 
-_MAX_STEPS = 50
-_LENGTHS = tuple(4.0**-k for k in range(6))
+_MAX_STEPS = 60
+_SHORTEST = 1e-4
 
 
 class _State(NamedTuple):
-    x: jax.Array
-    value: jax.Array
+    x: jax.Array  # the best point so far
     norm: jax.Array
-    moving: jax.Array
-    step: jax.Array
+    step: jax.Array  # the Newton direction there, and how far of it is tried
+    length: jax.Array
+    count: jax.Array
 
 
 def newton(
     residual: Callable[[jax.Array], jax.Array], guess: jax.Array, done: jax.Array | None = None
-) -> jax.Array:
-    """Return the best point found for F(x) = 0 from a guess.
+) -> tuple[jax.Array, jax.Array]:
+    """Return the best point found for F(x) = 0 from a guess, and max |F| there.
 
-    Each step tries the Newton direction at lengths 1, 1/4, 1/16 … and takes the best; it ends
-    when none is better, which near a root means: at rounding error. The caller judges the
-    residual. Where `done` is true the guess is returned at once.
+    A step that is not better is tried again at a quarter of its length; the search ends when
+    none is better, which near a root means: at rounding error. The caller judges it. Where
+    `done` is true the guess is returned at once.
     """
 
-    def norm(value: jax.Array) -> jax.Array:
-        size = jnp.max(jnp.abs(value))
-        return jnp.where(jnp.isfinite(size), size, jnp.inf)
+    def both(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+        value = residual(x)
+        return value, value
 
     def body(state: _State) -> _State:
-        step = -eliminate(jax.jacfwd(residual)(state.x), state.value)
-        step = jnp.where(jnp.isfinite(step), step, 0.0)
-        best = (state.x, state.value, state.norm)
-        for length in _LENGTHS:
-            x = state.x + length * step
-            value = residual(x)
-            trial = (x, value, norm(value))
-            better = trial[2] < best[2]
-            best = tuple(jnp.where(better, a, b) for a, b in zip(trial, best, strict=True))
-        return _State(*best, best[2] < state.norm, state.step + 1)
+        x = state.x + state.length * state.step
+        jacobian, value = jax.jacfwd(both, has_aux=True)(x)
+        norm = jnp.max(jnp.abs(value))
+        step = -eliminate(jacobian, value)
+        better = norm < state.norm
+        return _State(
+            x=jnp.where(better, x, state.x),
+            norm=jnp.where(better, norm, state.norm),
+            step=jnp.where(better, jnp.where(jnp.isfinite(step), step, 0.0), state.step),
+            length=jnp.where(better, 1.0, 0.25 * state.length).astype(x.dtype),
+            count=state.count + 1,
+        )
 
     def unfinished(state: _State) -> jax.Array:
-        return state.moving & (state.step < _MAX_STEPS)
+        going = (state.length > _SHORTEST) & (state.count < _MAX_STEPS)
+        return going if done is None else going & ~done
 
-    value = residual(guess)
-    size = norm(value)
-    moving = size >= 0  # of the same kind as what the loop makes of it, on any mesh
-    moving = moving if done is None else moving & ~done
-    start = _State(guess, value, size, moving, (0 * size).astype(jnp.int32))
-    return jax.lax.while_loop(unfinished, body, start).x
+    # What a loop carries is made from the data, so that it is of one kind on any mesh.
+    zero = 0 * guess[0]
+    start = _State(guess, zero + jnp.inf, 0 * guess, zero + 1, zero.astype(jnp.int32))
+    end = jax.lax.while_loop(unfinished, body, start)
+    return end.x, end.norm

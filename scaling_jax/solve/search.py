@@ -12,7 +12,6 @@ import jax
 import jax.numpy as jnp
 
 Value = Callable[[jax.Array], jax.Array]
-ValueAndSlope = Callable[[jax.Array], tuple[jax.Array, jax.Array]]
 
 
 class Cell(NamedTuple):
@@ -69,63 +68,69 @@ def _inserted(best: list[Any], new: Any) -> list[Any]:
     return out
 
 
-def slope_root(slope: Value, left: jax.Array, right: jax.Array, steps: int) -> jax.Array:
-    """Return where a slope turns from negative to positive, by regula falsi (Illinois).
+def lowest_between(
+    function: Callable[[jax.Array], tuple[jax.Array, jax.Array, Any]],
+    cell: Cell,
+    steps: int,
+    kinked: bool,
+) -> tuple[jax.Array, jax.Array, Any]:
+    """Return (x, value, whatever else) next to the minimum in a cell.
 
-    Quick where the slope is smooth. Where it is positive, or negative, throughout, the result
-    is near the left, or the right, end.
-    """
-    low = jnp.minimum(slope(left), -1e-3)
-    high = jnp.maximum(slope(right), 1e-3)
-    none = jnp.zeros_like(left)
-
-    def body(_: int, carry: Any) -> Any:
-        left, low, right, high, side = carry
-        x = (left * high - right * low) / (high - low)
-        x = jnp.where(jnp.isfinite(x), x, 0.5 * (left + right))
-        at = slope(x)
-        below = at < 0
-        # The end that stays counts half the second time, so that it comes nearer too.
-        high = jnp.where(below, jnp.where(side < 0, 0.5 * high, high), at)
-        low = jnp.where(below, at, jnp.where(side > 0, 0.5 * low, low))
-        left, right = jnp.where(below, x, left), jnp.where(below, right, x)
-        return left, low, right, high, jnp.where(below, -1.0, 1.0).astype(none.dtype)
-
-    first = (left, jnp.where(jnp.isnan(low), -1.0, low), right, high, none)
-    left, low, right, high, _ = jax.lax.fori_loop(0, steps, body, first)
-    x = (left * high - right * low) / (high - low)
-    return jnp.where(jnp.isfinite(x), x, 0.5 * (left + right))
-
-
-def lowest_in(
-    function: ValueAndSlope, left: jax.Array, right: jax.Array, steps: int
-) -> jax.Array:
-    """Return near where a function is lowest that falls at the left and rises at the right.
-
-    The next point is where the tangents of the two ends meet: at a kink of two smooth branches
-    it is found in a few steps, and without one the bracket is halved or better. Every third
-    step halves it in any case.
+    `function(x) -> (value, slope, whatever else)`. The bracket in which the slope turns
+    positive is closed by regula falsi (Illinois) where the function is smooth. With `kinked`
+    the next point is where the tangents of the two ends meet, which finds a kink between smooth
+    branches in a few steps, and every third step halves the bracket.
     """
 
     def body(i: jax.Array, carry: Any) -> Any:
-        (left, low, down), (right, high, up), _ = carry
-        x = (high - low - up * right + down * left) / (down - up)
-        middle = 0.5 * (left + right)
-        outside = ~((x > left) & (x < right))
-        x = jnp.where(outside | (i % 3 == 2), middle, x)
-        value, slope = function(x)
-        falls = slope < 0
-        old, new = ((left, low, down), (right, high, up)), (x, value, slope)
-        ends = [
-            tuple(jnp.where(side, a, b) for a, b in zip(new, end, strict=True))
-            for side, end in zip((falls, ~falls), old, strict=True)
-        ]
-        return *ends, x
+        left, right, side, _ = carry
+        x = _tangents(left, right, i) if kinked else _falsi(left, right)
+        # First the middle, then the end on the side to which the function falls.
+        x = jnp.where(i == 1, jnp.where(side < 0, right.x, left.x), x)
+        x = jnp.where(i == 0, cell.middle, x)
+        value, slope, rest = function(x)
+        below = jnp.where(i == 1, side > 0, slope < 0)
+        new = _End(x, value, slope, slope)
+        # The end that stays counts half the second time, so that it comes nearer too.
+        slower = 0.5 if not kinked else 1.0
+        stale_right = right._replace(weight=jnp.where(side < 0, slower, 1.0) * right.weight)
+        stale_left = left._replace(weight=jnp.where(side > 0, slower, 1.0) * left.weight)
+        left = _where(below, new, stale_left if not kinked else left)
+        right = _where(below, stale_right if not kinked else right, new)
+        side = jnp.where(below, -1.0, 1.0).astype(x.dtype)
+        return left, right, side, (x, value, rest)
 
-    first = (left, *function(left)), (right, *function(right)), left
-    (left, low, down), (right, high, up), x = jax.lax.fori_loop(0, steps, body, first)
-    best = (high - low - up * right + down * left) / (down - up)
-    return jnp.where((best > left) & (best < right), best, x)
+    zero = 0 * cell.middle
+    first = _End(cell.left, zero, zero - 1, zero - 1), _End(cell.right, zero, zero + 1, zero + 1)
+    shapes = jax.eval_shape(lambda x: (x, *function(x)[::2]), cell.middle)
+    seen = jax.tree.map(lambda like: zero.astype(like.dtype), shapes)
+    *_, last = jax.lax.fori_loop(0, steps, body, (*first, zero, seen))
+    return last
+
+
+class _End(NamedTuple):
+    x: jax.Array
+    value: jax.Array
+    slope: jax.Array
+    weight: jax.Array
+
+
+def _where(condition: jax.Array, one: _End, other: _End) -> _End:
+    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), one, other)
+
+
+def _falsi(left: _End, right: _End) -> jax.Array:
+    # An end at which the slope points outwards is where the minimum is: x stays next to it.
+    low, high = jnp.minimum(left.weight, -1e-3), jnp.maximum(right.weight, 1e-3)
+    x = (left.x * high - right.x * low) / (high - low)
+    return jnp.where(jnp.isfinite(x), x, 0.5 * (left.x + right.x))
+
+
+def _tangents(left: _End, right: _End, i: jax.Array) -> jax.Array:
+    rise = right.value - left.value - right.slope * right.x + left.slope * left.x
+    x = rise / (left.slope - right.slope)
+    outside = ~((x > left.x) & (x < right.x))
+    return jnp.where(outside | (i % 3 == 2), 0.5 * (left.x + right.x), x)
 
 
 def bisect(

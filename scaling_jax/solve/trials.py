@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-_LENGTHS = tuple(4.0**-k for k in range(8))
+_LENGTHS = 8
 
 
 def best_length() -> optax.GradientTransformationExtraArgs:
@@ -21,17 +21,18 @@ def best_length() -> optax.GradientTransformationExtraArgs:
         return optax.EmptyState()
 
     def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, Any]:
-        def at(length: float) -> jax.Array:
+        def at(length: jax.Array) -> jax.Array:
             moved = jax.tree.map(lambda x, step: x + length * step, params, updates)
             value = extra["value_fn"](moved)
             return jnp.where(jnp.isfinite(value), value, jnp.inf)
 
         least = extra["value"]
         best = jnp.zeros_like(least)
-        for length in _LENGTHS:
-            value = at(length)
-            best = jnp.where(value < least, length, best)
-            least = jnp.minimum(value, least)
+        lengths = 0.25 ** jnp.arange(_LENGTHS, dtype=least.dtype)
+        values = jax.vmap(at)(lengths)
+        for i in range(_LENGTHS):
+            best = jnp.where(values[i] < least, lengths[i], best)
+            least = jnp.minimum(values[i], least)
         return jax.tree.map(lambda step: best * step, updates), state
 
     return optax.GradientTransformationExtraArgs(init, update)
