@@ -203,7 +203,7 @@ def _shares(
     weights = rows.weights[0]
     limits = (question.max_params, question.max_tokens)[: len(seeker.low)]
     free = [
-        limit is None or at < limit * (1 - 1e-12)
+        limit is None or at < limit * (1 - _STEP)
         for at, limit in zip(seeker.reference[: len(limits)], limits, strict=True)
     ]
     if risk.name == "mean":

@@ -73,9 +73,10 @@ def test_shortfalls_against_a_dense_search(cost, risk):
 
 def test_dropping_says_so_and_does_not_count_as_reaching():
     stack, served = laws_with_floors(), demand()
-    kept = jax.tree.map(lambda leaf: leaf[:7], (stack, served))
+    kept = jax.tree.map(lambda leaf: leaf[:7], stack)
+    few = sj.Demand(output_tokens=served.output_tokens[:7])
     dropped = decide(stack, sj.Flops(), served, loss=LOSS, infeasible="drop", risk="cvar")
-    alone = decide(*kept[:1], sj.Flops(), kept[1], loss=LOSS, risk="cvar")
+    alone = decide(kept, sj.Flops(), few, loss=LOSS, risk="cvar")
     assert (dropped.infeasible, dropped.samples, dropped.feasible) == ("drop", 10, 7)
     assert dropped.plans.params.shape == (7,)
     for kind in ("adaptive", "fixed"):

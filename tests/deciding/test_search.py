@@ -52,10 +52,15 @@ def zoomed(function, low, high, cap=None):
     )
 
 
-def test_zooming_finds_the_lower_of_two_minima_beyond_its_box():
-    found = zoomed(lambda x: (0.1 * x**2 + np.cos(3 * x))[..., 0], [2.0], [4.0])
-    x = np.linspace(-10, 10, 4_000_001)
+def test_zooming_finds_the_lowest_of_several_minima():
+    found = zoomed(lambda x: (0.1 * x**2 + np.cos(3 * x))[..., 0], [0.5], [9.0])
+    x = np.linspace(0.5, 9, 4_000_001)
     assert found.value[0] == approx((0.1 * x**2 + np.cos(3 * x)).min(), rel=1e-12)
+
+
+def test_zooming_looks_beyond_a_box_with_its_best_point_at_an_edge():
+    found = zoomed(lambda x: ((x - 30) ** 2)[..., 0], [0.0], [1.0])
+    assert found.x[0, 0] == approx(30.0, rel=1e-6)
 
 
 def test_zooming_ends_at_the_lower_side_of_a_jump():
