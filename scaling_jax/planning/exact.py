@@ -31,6 +31,7 @@ from scaling_jax.planning.curves import Point
 from scaling_jax.planning.finish import finished, limit_of, marginal_cost, priced
 from scaling_jax.planning.records import Plan, Query
 from scaling_jax.planning.scenario import Scenario
+from scaling_jax.planning.validity import instead
 from scaling_jax.solve import Status, log_shift
 
 
@@ -90,7 +91,7 @@ def exact_plan(s: Scenario, allowed: jax.Array) -> Plan:
     if query.loss is not None:
         feasible = law.log_excess(query.loss) > -jnp.inf
         ordinary = jax.lax.stop_gradient(law.loss_at(jnp.zeros_like(query.loss)))
-        loss = jnp.where(feasible, query.loss, ordinary)
+        loss = instead(feasible, query.loss, ordinary)
         log_excess = law.log_excess(loss)
         curve = _IsoLoss(terms, log_excess, pull)
         point, active, inside = _limited(curve, curve.best(), query)

@@ -137,9 +137,9 @@ def plan_inputs(
     query, law = Query(**question), unwrapped(law)
     axes, choices = dict(axes or {}), dict(choices or {})
     check_query(query)
+    check_choices(axes, choices)
     check_axes(law, cost, [*axes, *choices])
     check_inputs({"law": law, "cost": cost, "demand": demand, "": query})
-    check_choices(axes, choices)
     lists = {k: tuple(v) for k, v in choices.items() if not isinstance(v, tuple)}
     intervals = {k: v for k, v in choices.items() if isinstance(v, tuple)}
     named = {**axes, **choices}

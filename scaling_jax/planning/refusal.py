@@ -105,9 +105,8 @@ def _why_infeasible(law: Any, query: Query, axes: Mapping[str, Any]) -> str:
     given = " and ".join(f"{name} {float(value):g}" for name, value in limits.items())
     within = f" with {given}" if given else ""
     if query.loss is None:
-        return (
-            f"no model is found of {_target(query)}{within}; raise the target or relax a limit"
-        )
+        advice = "raise the budget" + (" or relax a limit" if given else "")
+        return f"no model is found of {_target(query)}{within}; {advice}"
     power = as_power_sum(law, axes)
     if power is None:
         return f"no model reaches {_target(query)}{within}; raise the loss or relax a limit"

@@ -53,6 +53,22 @@ def spoil(sound: jax.Array, tree: _Tree) -> _Tree:
     return jax.tree.map(spoilt, tree)
 
 
+@jax.custom_jvp
+def instead(sound: jax.Array, x: jax.Array, other: jax.Array) -> jax.Array:
+    """Return x where it is sound, else the other, with the derivatives of x in any case.
+
+    So a scenario that is computed with other numbers does not look like one that does not
+    depend on its own: what `spoil` does to it comes through.
+    """
+    return jnp.where(sound, x, other)
+
+
+@instead.defjvp
+def _instead_jvp(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
+    out = instead(*primals)
+    return out, tangents[1] + jnp.zeros_like(out)
+
+
 def sane(tree: _Tree) -> _Tree:
     """Return the tree with an ordinary number where one is outside of its domain.
 
@@ -63,7 +79,7 @@ def sane(tree: _Tree) -> _Tree:
     kinds = domains(tree)
     stated = {path for path, _, _ in fields_with_domain(tree, "")}
     changed = {
-        path: jnp.where(kinds[path].contains(x), x, 0.5)
+        path: instead(kinds[path].contains(x), x, jnp.full_like(x, 0.5))
         for path, x in coefficients(tree).items()
         if path in stated
     }

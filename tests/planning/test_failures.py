@@ -47,7 +47,11 @@ def dollars(**serve) -> sj.Dollars:
         ),
         ({"loss": 1.8, "params": 1e9}, sj.PlanError, "with params 1e"),
         ({"loss": 2.0, "params": 1e9, "max_tokens": 1e10}, sj.PlanError, "cannot be reached"),
-        ({"budget": 1e20, "params": 1e12}, sj.PlanError, "serving the demand with params"),
+        (
+            {"budget": 1e20, "params": 1e12},
+            sj.PlanError,
+            r"no model is found of budget 1e\+20 with params 1e\+12; raise the budget or relax",
+        ),
         (
             {"loss": 2.0, "choices": {"bits": (4, 2)}},
             ValueError,
