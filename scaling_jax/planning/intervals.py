@@ -58,7 +58,7 @@ def intervals(
         >>> many = laws.with_coefficients(many, {"E": floors})
         >>> found = intervals(many, Flops(), Demand(output_tokens=2e12), match_params=7e9)
         >>> print("{:.4g} to {:.4g}".format(*found.central["loss"]))
-        2.071 to 2.261
+        2.042 to 2.232
     """
     many = law.resampled if isinstance(law, Sourced) else law
     lengths = {jnp.shape(leaf)[:1] for leaf in jax.tree.leaves(many)}
