@@ -41,12 +41,11 @@ class Laws:
             (
                 name,
                 " ".join(f"{key}={value:g}" for key, value in coefficients(each.law).items()),
-                _runs_behind(each),
-                f"{each.source}. {each.caveat}",
+                f"{each.source}. {each.caveat} {_runs_behind(each)}".strip(),
             )
             for name, each in PUBLISHED.items()
         ]
-        columns = ("name", "coefficients", "runs behind it", "source")
+        columns = ("name", "coefficients", "source, and the runs behind it")
         print_table("Published laws", columns, rows, numeric=False)
 
 
@@ -59,7 +58,7 @@ def _runs_behind(each: "Sourced") -> str:
     for name in law_axes(each.law).names:
         low, high = each.valid.axes.get(name, (None, None))
         parts.append(f"axis {name}" + ("" if low is None else f" {low:.3g} to {high:.3g}"))
-    return "; ".join(parts)
+    return f"Runs: {'; '.join(parts)}." if parts else ""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

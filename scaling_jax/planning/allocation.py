@@ -45,7 +45,7 @@ def compute_optimal(
         >>> best = compute_optimal(
         ...     MUENNIGHOFF_2023, params=8.67e9, axes={"unique_tokens": 25e9})
         >>> print(f"{best.tokens / 25e9:.1f} epochs")
-        8.2 epochs
+        12.7 epochs
     """
     law, axes = unwrapped(law), dict(axes or {})
     named = dict(train_flops=train_flops, params=params, tokens=tokens, loss=loss)

@@ -39,6 +39,9 @@ class Nested(sj.Law):
     def loss(self, params, tokens):
         return self.base(params * self.factor, tokens)
 
+class Levelled(sj.Tied):
+    """A sum of powers, so that decisions are quick."""
+
 class Formless(sj.Law):
     E: sj.Floor
 
@@ -119,6 +122,7 @@ def folder(tmp_path, monkeypatch):
         "list.json": "[1]",
         "broken.json": "{",
         "nested.json": json.dumps({"base.E": 1.5, "factor": 0.25}),
+        "tied.json": json.dumps({"E": 1.7, "A": 400.0, "B": 900.0, "alpha": 0.31}),
         "base.json": json.dumps({"base.E": 1.5}),
     }
     for name, text in files.items():
@@ -253,17 +257,17 @@ def test_a_grid_over_an_axis_of_the_law_and_one_of_the_cost(answer, folder):
 def test_a_decision(run):
     code, out, err = run(
         "decide --loss 2.1 --demand 1e12 --demand-factor 3 --samples 20 --max-tokens 1e12 "
-        "--law mylaws.py:instance --cost mycosts.py:Hours --axes unique-tokens=1e11"
+        "--law mylaws.py:Levelled --coefficients tied.json"
     )
     assert (code, err) == (0, "")
-    assert "hours" in out
+    assert "FLOPs" in out
 
 
 def test_a_report(run, folder):
     pytest.importorskip("matplotlib", reason="the plot extra is not installed")
     code, _, err = run(
         f"report {ASKED} --law mylaws.py:instance --cost mycosts.py:Hours --out plan.html "
-        "--axes unique-tokens=1e11 --axes bits=4,8"
+        "--axes unique-tokens=1e11 --axes bits=8"
     )
     assert (code, err) == (0, "")
     text = (folder / "plan.html").read_text()
@@ -271,7 +275,7 @@ def test_a_report(run, folder):
         "training, hours",
         "Chip hours, with whole chips. Your own, mycosts.py:Hours",
         "law (Worn)",
-        "with unique tokens 1e+11 and bits 4 (chosen)",
+        "with unique tokens 1e+11 and bits 8",
         "the axis unique tokens",
         "the cost&#x27;s speed",
     ):
@@ -283,7 +287,7 @@ def test_a_report(run, folder):
 
 BAD = [
     ("--law nowhere.py:Law", "no file is called 'nowhere.py'"),
-    ("--law mylaws.py", "it must be mylaws.py:NAME, one of Worn, Nested, Formless"),
+    ("--law mylaws.py", "it must be mylaws.py:NAME, one of Worn, Nested, Levelled, Formless"),
     ("--law mylaws.py:Wron", "mylaws.py has no 'Wron'; the nearest is Worn"),
     ("--law mylaws.py:number", "which is a float; it must be a Law"),
     ("--law mylaws.py:math", "which is a module; it must be a Law"),
@@ -291,7 +295,7 @@ BAD = [
     ("--law mylaws.py:Worn", "Worn needs the coefficient 'E'; give --coefficients FILE.json"),
     ("--law mylaws.py:short", "takes (params); it must take (params, tokens)"),
     ("--law mylaws.py:empty", "the law's loss is None; it must be a number"),
-    ("--law mylaws.py:broken", "mylaws.py, line 47, in broken: NameError: name 'missing'"),
+    ("--law mylaws.py:broken", "mylaws.py, line 50, in broken: NameError: name 'missing'"),
     ("--law mylaws.py:by_math", "in by_math: ConcretizationTypeError"),
     ("--law mylaws.py:by_math", "needs the functions of jax.numpy"),
     ("--law syntax.py:law", "syntax.py, line 2: invalid syntax"),
