@@ -85,7 +85,8 @@ def exact_plan(s: Scenario, allowed: jax.Array) -> Plan:
     nothing in between is NaN, nor its derivatives.
     """
     law, query = s.power_sum(), s.query
-    assert law is not None and isinstance(s.cost, LinearCost)
+    assert law is not None
+    assert isinstance(s.cost, LinearCost)
     terms, rates = law.terms(), s.cost.rates(s.demand)
     pull = rates.serve / rates.train
     if query.loss is not None:

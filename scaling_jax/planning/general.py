@@ -122,7 +122,7 @@ def _plan_of(
     model = priced(s, point)
     loss = model.loss if s.query.loss is None else jnp.asarray(s.query.loss)
     base, reached = baseline(s, loss)
-    low, high = problem.bounds(x)
+    _, high = problem.bounds(x)
     large = x["params"] >= high["params"] - 1e-12 * jnp.abs(high["params"])
     long = x["tokens"] >= high["tokens"] - 1e-12 * jnp.abs(high["tokens"])
     active = jnp.where(large, Active.SIZE.value, Active.INSIDE.value)

@@ -67,13 +67,15 @@ def plan(
     `reduced`: any law that falls in N and any cost, with kinks and jumps too; global to the
     resolution of a grid. `general`: choices in an interval, `constraints` of your own, or an
     `optimiser`. All take arrays of any mutually broadcastable shapes, work inside `jax.jit` and
-    `jax.vmap`, are differentiable through the optimum with respect to every number passed in, in
-    forward and reverse mode and to any order, and trace nothing again when only numbers change.
+    `jax.vmap`, are differentiable through the optimum with respect to every number passed in,
+    in forward and reverse mode and to any order, and trace nothing again when only numbers
+    change.
 
     Args:
         law: `law(params, tokens, **axes)` in nats per token; a `Law`, a `Sourced` one, or any
             function, whatever it closes over.
-        cost: `cost(params, tokens, demand, **axes) -> Bill`; `Flops`, `Dollars` or any function.
+        cost: `cost(params, tokens, demand, **axes) -> Bill`; `Flops`, `Dollars` or any
+            function.
         demand: the inference `Demand` over the model's life.
         loss: the target loss. Give this, `budget` or `match_params`.
         budget: the total cost to spend, in the unit of `cost`.

@@ -1,4 +1,4 @@
-"""Constrained minimisation: Newton on the KKT system, and Optax where that does not get there."""
+"""Constrained minimisation: Newton on the KKT system, Optax where that does not get there."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +15,8 @@ from scaling_jax.solve.status import Solution, Status
 from scaling_jax.solve.trials import best_length
 
 # L-BFGS directions, each tried at several lengths. (`optax.lbfgs()` searches them by loops of
-# its own, which `jax.shard_map` refuses.) One object, so that compiled programs are found again.
+# its own, which `jax.shard_map` refuses.) One object, so that compiled programs are found
+# again.
 DEFAULT_OPTIMISER = optax.chain(optax.scale_by_lbfgs(), optax.scale(-1.0), best_length())
 
 

@@ -12,8 +12,8 @@ _LENGTHS = 8
 def best_length() -> optax.GradientTransformationExtraArgs:
     """Return a transformation that scales an update to the length of least value.
 
-    Its `update` needs `value` and `value_fn`, as those of Optax's own line searches do. Where no
-    length lowers the value the update is zero.
+    Its `update` needs `value` and `value_fn`, as those of Optax's own line searches do. Where
+    no length lowers the value the update is zero.
     """
 
     def init(params: Any) -> optax.EmptyState:
