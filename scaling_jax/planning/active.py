@@ -30,7 +30,8 @@ class Active(enum.IntEnum):
     KINK = 5  # law or cost has a kink
     JUMP = 6  # law or cost jumps: the place is held
     BREAK = 7  # the cost jumps or bends at a size that it states
-    HELD = 8  # tokens at their limit, and a jump below which budget is left over
+    HELD = 8  # tokens at their limit, at a jump, with budget left over
+    CREST = 9  # a jump, with budget left over: more tokens would raise the loss
 
 
 class Found(NamedTuple):
@@ -116,13 +117,14 @@ class _Equations(NamedTuple):
         first, second = self._target(n, t), self._stationary(n, t)
         if self.kinked:
             second = jnp.where(self._is(Active.KINK), self._kink(n, t), second)
-        if capped:
-            second = jnp.where(self._is(Active.RISE), self._rise(n, t), second)
+        rises = self._is(Active.RISE, Active.CREST)
+        if capped or self.kinked:
+            second = jnp.where(rises, self._rise(n, t), second)
         sized = self._is(Active.SIZE, Active.JUMP, Active.BREAK)
         second = jnp.where(sized, n - size, second)
         slack = self._is(Active.BOTH, Active.HELD)
         second = jnp.where(slack | self._is(Active.DATA), t - data, second)
-        first = jnp.where(slack | self._is(Active.RISE), n - size, first)
+        first = jnp.where(slack | rises, n - size, first)
         return jnp.stack([first, second])
 
     def linear_solve(self, tangent: Map, right: jax.Array) -> jax.Array:
@@ -177,6 +179,11 @@ class _Equations(NamedTuple):
         q, (n, t) = self.scenario.query, self.held
         size = next((x for x in (q.params, q.max_params) if x is not None), None)
         data = next((x for x in (q.tokens, q.max_tokens) if x is not None), None)
+        for each in self.scenario.breaks():
+            # On the side of the jump on which it was found.
+            near = jnp.abs(jnp.log(each) - n) < 64 * jnp.finfo(n.dtype).eps * jnp.abs(n)
+            beside = jax.lax.stop_gradient(n - jnp.log(each))
+            n = jnp.where(self._is(Active.BREAK) & near, jnp.log(each) + beside, n)
         if size is not None:
             limited = self.sound & self._is(Active.SIZE, Active.BOTH, Active.RISE)
             n = jnp.where(limited, jnp.log(size), n)

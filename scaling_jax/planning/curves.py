@@ -20,6 +20,8 @@ _EXPONENT = 0.33
 # How far u goes into the asymptote of few tokens: their log, relative to the bend.
 _DEEP = 25.0
 _SCAN, _HALVINGS = 64, 50
+# By how much log N may be above log D: without a bound, unless less of it reaches further.
+EXCESSES = (100.0, 4.0, 0.0)
 
 
 class Point(NamedTuple):
@@ -105,12 +107,15 @@ class ShareCurve(NamedTuple):
 class TokenCurve(NamedTuple):
     """The models of one loss under any law that falls in N: log N by Newton's method.
 
-    `first` and `last` bound log D; at `first` log N is `most`, its limit or next to infinite.
+    `first` and `last` bound log D; at `first` log N is at its limit, or next to infinite.
+    A law may rise in N where there are many parameters for few tokens: `excess` is by how much
+    log N may be above log D, so that a loss is reached with the fewest tokens.
     """
 
     log_loss: Callable[[jax.Array, jax.Array], jax.Array]
     target: jax.Array
     most: jax.Array
+    excess: jax.Array
     first: jax.Array
     last: jax.Array
     reached: jax.Array
@@ -119,26 +124,48 @@ class TokenCurve(NamedTuple):
     def of(cls, s: Scenario, loss: jax.Array) -> "TokenCurve":
         """Return the curve within the limits of the question."""
         target = jnp.log(loss)
-        zero = 0 * target
-        most = jnp.minimum(_cap(s.query.max_params, LOG_PARAMS[1]), LOG_PARAMS[1]) + zero
-        end = jnp.minimum(_cap(s.query.max_tokens, LOG_TOKENS[1]), LOG_TOKENS[1]) + zero
-        best, lowest = best_tokens(s, most, end)
-        slack = 64 * jnp.finfo(target.dtype).eps
+        most = jnp.minimum(_cap(s.query.max_params, LOG_PARAMS[1]), LOG_PARAMS[1]) + 0 * target
+        end = jnp.minimum(_cap(s.query.max_tokens, LOG_TOKENS[1]), LOG_TOKENS[1]) + 0 * target
+
+        def within(excess: jax.Array) -> "TokenCurve":
+            bare = cls(s.log_loss, target, most, excess, end, end, target < target)
+            return bare._ended(end)
+
+        excesses = jnp.asarray(EXCESSES, target.dtype)
+        first, last, reached = jax.vmap(lambda x: within(x)[-3:])(excesses)
+        found = first[0], last[0], reached[0], excesses[0] + 0 * target
+        for i in range(1, len(EXCESSES)):
+            new = first[i], last[i], reached[i], excesses[i]
+            better = reached[i] & (~found[2] | (first[i] < found[0] - 1e-3))
+            found = tuple(jnp.where(better, a, b) for a, b in zip(new, found, strict=True))
+        return cls(s.log_loss, target, most, found[3], *found[:3])
+
+    def _ended(self, end: jax.Array) -> "TokenCurve":
+        """Return the curve with its ends."""
+
+        def lowest(log_tokens: jax.Array) -> jax.Array:
+            return self.log_loss(self._ceiling(log_tokens), log_tokens)
+
+        best, least = lowest_up_to(lowest, end)
 
         def ends(side: jax.Array) -> jax.Array:
             """Return where the loss is reached first (side 0) or last (side 1)."""
 
             def beyond(x: jax.Array) -> jax.Array:
-                return (s.log_loss(most, x) <= target) == (side > 0)
+                return (lowest(x) <= self.target) == (side > 0)
 
-            start = jnp.where(side > 0, best, LOG_TOKENS[0] + zero)
+            start = jnp.where(side > 0, best, LOG_TOKENS[0])
             stop = jnp.where(side > 0, end, best)
             left, right = bisect(beyond, start, stop, _HALVINGS)
             return jnp.where(side > 0, left, right)
 
-        first, last = jax.vmap(ends)(jnp.asarray([0.0, 1.0], target.dtype))
+        first, last = jax.vmap(ends)(jnp.asarray([0.0, 1.0], end.dtype))
         last = jnp.where(best >= end, end, last)
-        return cls(s.log_loss, target, most, first, last, lowest <= target + slack)
+        slack = 64 * jnp.finfo(end.dtype).eps
+        return self._replace(first=first, last=last, reached=least <= self.target + slack)
+
+    def _ceiling(self, log_tokens: jax.Array) -> jax.Array:
+        return jnp.minimum(self.most, log_tokens + self.excess)
 
     @property
     def low(self) -> jax.Array:
@@ -155,8 +182,9 @@ class TokenCurve(NamedTuple):
         return self.reached
 
     def first_model(self) -> Point:
-        """Return the model at the limit of parameters."""
-        return Point(self.most, self.first)
+        """Return the model at the limit of parameters; NaN where it is not on the curve."""
+        limited = self._ceiling(self.first) >= self.most
+        return Point(jnp.where(limited, self.most, jnp.nan), self.first)
 
     def last_model(self) -> Point:
         """Return the model at the limit of tokens."""
@@ -197,7 +225,7 @@ class TokenCurve(NamedTuple):
         def above(log_params: jax.Array) -> jax.Array:
             return ~(self.log_loss(log_params, log_tokens) <= self.target)
 
-        return bisect(above, LOG_PARAMS[0] + 0 * self.target, self.most, 24)[1]
+        return bisect(above, LOG_PARAMS[0] + 0 * log_tokens, self._ceiling(log_tokens), 24)[1]
 
     def _tokens(self, u: jax.Array) -> jax.Array:
         bent = jnp.log1p(jnp.exp(-jnp.abs(u)))
@@ -208,7 +236,7 @@ class TokenCurve(NamedTuple):
             value, slope = _along(lambda n: self.log_loss(n, log_tokens), x)
             move = (self.target - value) / slope
             move = jnp.where(jnp.isnan(move), 0.0, jnp.clip(move, -1.5, 1.5))
-            return jnp.clip(x + move, LOG_PARAMS[0], self.most)
+            return jnp.clip(x + move, LOG_PARAMS[0], self._ceiling(log_tokens))
 
         return jax.lax.fori_loop(0, steps, step, log_params)
 
@@ -221,21 +249,24 @@ class TokenCurve(NamedTuple):
 class BudgetCurve(NamedTuple):
     """The models that a budget pays for: at each log N as many tokens as it buys.
 
-    `most` is the largest log N that leaves something for training.
+    `most` is the largest log N that leaves something for training. Where the cost jumps in N
+    and the law may rise in D (`rising`), they are as many tokens as lower the loss: a larger
+    model may be out of reach though budget is left over.
     """
 
     scenario: Scenario
     most: jax.Array
     end: jax.Array
     stepped: bool
+    rising: bool
 
     @classmethod
-    def of(cls, s: Scenario, stepped: bool) -> "BudgetCurve":
+    def of(cls, s: Scenario, stepped: bool, rising: bool) -> "BudgetCurve":
         """Return the curve within the limits of the question; `stepped` is of cost in D."""
         zero = 0 * jnp.log(jnp.asarray(s.query.budget))
         most = largest_params(s, LOG_TOKENS[0] + zero)
         end = jnp.minimum(_cap(s.query.max_tokens, LOG_TOKENS[1]), LOG_TOKENS[1]) + zero
-        return cls(s, most, end, stepped)
+        return cls(s, most, end, stepped, rising)
 
     @property
     def low(self) -> jax.Array:
@@ -267,7 +298,23 @@ class BudgetCurve(NamedTuple):
         """Return the model at u."""
         bent = jnp.log1p(jnp.exp(-jnp.abs(u)))
         log_params = self.most - (jnp.maximum(u, 0.0) + bent) / _EXPONENT
-        return Point(log_params, jnp.minimum(self.tokens(log_params, steps), self.end))
+        log_tokens = jnp.minimum(self.tokens(log_params, steps), self.end)
+        return Point(log_params, self._useful(log_params, log_tokens))
+
+    def leaves_over(self, point: Point) -> jax.Array:
+        """Return whether a model costs less than the budget."""
+        budget = jnp.log(jnp.asarray(self.scenario.query.budget))
+        return self.scenario.log_cost(*point) < budget - 1e-6
+
+    def _useful(self, log_params: jax.Array, most: jax.Array) -> jax.Array:
+        if not self.rising:
+            return most
+
+        def falls(log_tokens: jax.Array) -> jax.Array:
+            return jax.grad(self.scenario.log_loss, 1)(log_params, log_tokens) < 0
+
+        start = LOG_TOKENS[0] + 0 * most
+        return jnp.where(falls(most), most, bisect(falls, start, most, 20)[0])
 
     def tangent(self, u: jax.Array, point: Point) -> Point:
         """Return d(log N, log D) / du; tokens stand still where there are no more."""
@@ -289,15 +336,23 @@ def best_tokens(
     That is `end`, unless the loss rises before.
     """
 
+    return lowest_up_to(lambda x: s.log_loss(log_params, x), end)
+
+
+def lowest_up_to(
+    function: Callable[[jax.Array], jax.Array], end: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Return log D up to `end` at which a function is lowest, and its value there."""
+
     def value(log_tokens: jax.Array, state: Any) -> tuple[jax.Array, Any]:
-        return s.log_loss(log_params, log_tokens), state
+        return function(log_tokens), state
 
     def look(_: int, cell: Cell) -> Cell:
-        # From the end on, so that of equal losses the one of most tokens counts.
-        return lowest_cells(value, cell.right, cell.left, 32, 1, end)[0]
+        # From the end on, so that of equal values the one of most tokens counts.
+        return lowest_cells(value, cell.right, cell.left, 16, 1, end)[0]
 
     whole = Cell(0 * end + LOG_TOKENS[0], end, end, end)
-    cell = jax.lax.fori_loop(0, 4, look, whole)
+    cell = jax.lax.fori_loop(0, 6, look, whole)
     return cell.middle, cell.value
 
 
@@ -316,6 +371,8 @@ def largest_params(s: Scenario, log_tokens: jax.Array) -> jax.Array:
 
     found = jax.lax.fori_loop(0, _SCAN, scan, jnp.nan + 0 * top)
     most, _ = bisect(paid, found, jnp.minimum(found + width, top), _HALVINGS)
+    # Off the edge, if it is one: rounding must not carry the model over it.
+    most -= 16 * jnp.finfo(most.dtype).eps * jnp.abs(most)
     return jnp.where(paid(top), top, most)
 
 

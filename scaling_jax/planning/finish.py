@@ -45,7 +45,8 @@ def marginal_cost(s: Scenario, point: Point, query: Query, active: jax.Array) ->
     by_params = cost / loss
     tokens_held = (active == Active.DATA) | (active == Active.BOTH) | (query.tokens is not None)
     params_held = (active == Active.SIZE) | (active == Active.BOTH) | (active == Active.RISE)
-    nothing = (tokens_held & params_held) | (active == Active.RISE) | (active == Active.HELD)
+    left_over = (active == Active.RISE) | (active == Active.HELD) | (active == Active.CREST)
+    nothing = (tokens_held & params_held) | left_over
     return jnp.where(nothing, -jnp.inf, jnp.where(tokens_held, by_params, by_tokens))
 
 

@@ -7,6 +7,7 @@ programs of law and cost (smooth, with kinks, with jumps), never on numbers.
 """
 
 import functools
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ import jax.numpy as jnp
 from scaling_jax._pytree import Number
 from scaling_jax.planning.active import Active, Found, solve
 from scaling_jax.planning.curves import (
+    EXCESSES,
     BudgetCurve,
     Point,
     ShareCurve,
@@ -32,8 +34,9 @@ from scaling_jax.solve.monomial import exponents
 from scaling_jax.solve.search import Cell, bisect, lowest_between, lowest_cells, zoom
 from scaling_jax.solve.smoothness import Smoothness, smoothness
 
-_POINTS = 36
-_KEEP = {Smoothness.SMOOTH: 2, Smoothness.KINKED: 2, Smoothness.STEPPED: 6}
+# Points of a grid, and the cells of it that are looked into.
+_POINTS = {Smoothness.SMOOTH: 36, Smoothness.KINKED: 36, Smoothness.STEPPED: 128}
+_KEEP = {Smoothness.SMOOTH: 2, Smoothness.KINKED: 2, Smoothness.STEPPED: 12}
 
 Curve = ShareCurve | TokenCurve | BudgetCurve
 Objective = Callable[[jax.Array, jax.Array], jax.Array]
@@ -72,16 +75,14 @@ def _at_a_loss(s: Scenario, form: Smoothness) -> Found:
     if s.query.max_tokens is not None:
         at_end = curve.last_model()
         found = found.or_else(Found.at(at_end, s.log_cost(*at_end), Active.DATA))
-    for size in _breaks(s):
-        for side in (-1.0, 1.0):
-            point = _of_size(s, size, side)
-            found = found.or_else(Found.at(point, s.log_cost(*point), Active.BREAK))
+    for size, side in itertools.product(s.breaks(), (-1.0, 1.0)):
+        found = found.or_else(_beside(s, size, side))
     return found.where(curve.feasible())
 
 
 def _at_a_budget(s: Scenario, form: Smoothness) -> Found:
     stepped = _stepped_in_tokens(s)
-    curve = BudgetCurve.of(s, stepped)
+    curve = BudgetCurve.of(s, stepped, form == Smoothness.STEPPED and s.power_sum() is None)
     kinked = s.query.max_tokens is not None
     form = max(form, Smoothness.KINKED) if kinked else form
     found = _along(s, curve, s.log_loss, form)
@@ -90,10 +91,8 @@ def _at_a_budget(s: Scenario, form: Smoothness) -> Found:
         found = found.or_else(_at_size(s, size, curve.end, stepped))
     if s.query.max_tokens is not None:
         found = found.or_else(_at_tokens(s, curve.end))
-    for size in _breaks(s):
-        for side in (-1.0, 1.0):
-            point = _of_size(s, size, side)
-            found = found.or_else(Found.at(point, s.log_loss(*point), Active.BREAK))
+    for size, side in itertools.product(s.breaks(), (-1.0, 1.0)):
+        found = found.or_else(_beside(s, size, side))
     return found.where(curve.feasible())
 
 
@@ -157,12 +156,16 @@ def smallest_params(s: Scenario, log_tokens: jax.Array, most: jax.Array) -> jax.
     """Return the log of the fewest parameters that reach the loss; NaN where none do."""
     target = jnp.log(jnp.asarray(s.query.loss))
     slack = 64 * jnp.finfo(target.dtype).eps
-    reached = s.log_loss(most, log_tokens) <= target + slack
+    top = jnp.nan * most
+    for excess in EXCESSES:
+        ceiling = jnp.minimum(most, log_tokens + excess)
+        reached = s.log_loss(ceiling, log_tokens) <= target + slack
+        top = jnp.where(reached, ceiling, top)
 
     def above(log_params: jax.Array) -> jax.Array:
         return ~(s.log_loss(log_params, log_tokens) <= target)
 
-    return jnp.where(reached, bisect(above, 0 * most + LOG_PARAMS[0], most, 50)[1], jnp.nan)
+    return bisect(above, 0 * most + LOG_PARAMS[0], top, 50)[1]
 
 
 def _along(s: Scenario, curve: Curve, objective: Objective, form: Smoothness) -> Found:
@@ -179,7 +182,7 @@ def _along(s: Scenario, curve: Curve, objective: Objective, form: Smoothness) ->
         left, middle, right, _ = cells[0]
         left = jnp.maximum(middle - 2 * (middle - left), low)
         right = jnp.minimum(middle + 2 * (right - middle), high)
-        return lowest_cells(value, right, left, _POINTS, _KEEP[form], curve.start(right))
+        return lowest_cells(value, right, left, _POINTS[form], _KEEP[form], curve.start(right))
 
     middle = 0.5 * (low + high)
     whole = Cell(low, middle, high, middle)
@@ -199,9 +202,18 @@ def _polished(curve: Curve, objective: Objective, cell: Cell, form: Smoothness) 
         return value, slope, point
 
     if form == Smoothness.STEPPED:
-        u, lowest = zoom(lambda u: objective(*curve.at(u, near)), cell, 6, 22)
-        _, slope, point = value_and_slope(u)
+        u, _ = zoom(lambda u: objective(*curve.at(u, near)), cell, 6, 17)
+        # Off the edge, on its lower side: rounding must not carry the model over it.
+        away = float(jnp.finfo(u.dtype).eps) ** 0.65 * (1 + jnp.abs(u))
+        sides = jax.vmap(value_and_slope)(jnp.stack([u - away, u + away]))
+        (low, *_), (high, *_) = (jax.tree.map(lambda x, i=i: x[i], sides) for i in (0, 1))
+        lowest, slope, point = jax.tree.map(
+            lambda x: jnp.where((low <= high) | jnp.isnan(high), x[0], x[1]), sides
+        )
         active = jnp.where(jnp.abs(slope) < 1e-4, Active.INSIDE.value, Active.JUMP.value)
+        if isinstance(curve, BudgetCurve):
+            full = jnp.where(point.log_tokens >= curve.end, Active.HELD.value, Active.CREST.value)
+            active = jnp.where(curve.leaves_over(point), full, active)
         return Found.at(point, lowest, active)
     if form == Smoothness.SMOOTH:
         _, value, point = lowest_between(value_and_slope, cell, 5, kinked=False)
@@ -216,31 +228,27 @@ def _polished(curve: Curve, objective: Objective, cell: Cell, form: Smoothness) 
     return Found.at(point, value, active)
 
 
-def _of_size(s: Scenario, size: Number, side: float) -> Point:
-    """Return the model next to a size at which the cost jumps, on one of the two sides."""
+def _beside(s: Scenario, size: Number, side: float) -> Found:
+    """Return the best model next to a size at which the cost jumps, on one of the two sides."""
     zero = 0 * jnp.asarray(s.query.budget if s.query.loss is None else s.query.loss)
     log_size = jnp.log(size) + zero
     log_params = log_size + side * 16 * jnp.finfo(zero.dtype).eps * jnp.abs(log_size)
-    end = zero + (LOG_TOKENS[1] if s.query.max_tokens is None else jnp.log(s.query.max_tokens))
+    end = zero + (
+        LOG_TOKENS[1] if s.query.max_tokens is None else jnp.log(s.query.max_tokens)
+    )
     if s.query.loss is not None:
-        log_tokens = first_tokens(s, log_params, end)
+        point = Point(log_params, first_tokens(s, log_params, end))
+        found = Found.at(point, s.log_cost(*point), Active.BREAK)
     else:
-        paid = affordable_tokens(s, log_params, 5, _stepped_in_tokens(s))
-        log_tokens = jnp.where(paid > end, jnp.nan, paid)
-    if s.query.max_params is not None:
-        log_tokens = jnp.where(log_params > jnp.log(s.query.max_params), jnp.nan, log_tokens)
-    return Point(log_params, log_tokens)
-
-
-def _breaks(s: Scenario) -> tuple[Number, ...]:
-    stated = getattr(s.cost, "breaks", None)
-    if stated is None:
-        return ()
-    from scaling_jax._axes import cost_axes
-
-    read = cost_axes(s.cost)
-    axes = s.axes if read.open else {k: s.axes[k] for k in read.names if k in s.axes}
-    return tuple(stated(s.demand, **axes))
+        found = _at_size(s, log_params, end, _stepped_in_tokens(s))
+        held = {Active.SIZE: Active.BREAK, Active.BOTH: Active.HELD, Active.RISE: Active.CREST}
+        active = found.active
+        for limited, free in held.items():
+            active = jnp.where(found.active == limited.value, free.value, active)
+        found = found._replace(active=active)
+    if s.query.max_params is None:
+        return found
+    return found.where(log_params <= jnp.log(s.query.max_params))
 
 
 def _stepped_in_tokens(s: Scenario) -> bool:
@@ -289,6 +297,12 @@ def reduced_plan(
     point, error = solve(s, found, bent)
     loss = s.loss(*point) if s.query.loss is None else jnp.asarray(s.query.loss)
     base, reached = baseline(s, loss)
+    if s.query.loss is None and s.query.max_params is not None:
+        # The lowest loss of the largest size: no other model reaches it.
+        lowest = (found.active == Active.RISE.value) | (found.active == Active.CREST.value)
+        lowest &= ~reached
+        base = jax.tree.map(lambda x, y: jnp.where(lowest, x, y), point, base)
+        reached |= lowest
     sound = converged(error) & reached
     solved = jnp.where(sound, Status.CONVERGED.value, Status.NOT_CONVERGED.value)
     return finished(

@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from scaling_jax._axes import call_cost, call_law, law_axes
+from scaling_jax._axes import call_cost, call_law, cost_axes, law_axes
 from scaling_jax._numerics import log_large
 from scaling_jax._pytree import Number
-from scaling_jax.costs import Bill
+from scaling_jax.costs import Bill, Cost
 from scaling_jax.laws import Law, PowerSum
 from scaling_jax.planning.records import Query
 
@@ -43,6 +43,14 @@ class Scenario(NamedTuple):
     def log_cost(self, log_params: Number, log_tokens: Number) -> jax.Array:
         """Return the logarithm of the total cost."""
         return log_large(jnp.asarray(self.bill(log_params, log_tokens).total))
+
+    def breaks(self) -> tuple[Number, ...]:
+        """Return the sizes at which the cost says that it jumps or bends."""
+        if not isinstance(self.cost, Cost):
+            return ()
+        read = cost_axes(self.cost)
+        names = self.axes if read.open else [x for x in read.names if x in self.axes]
+        return tuple(self.cost.breaks(self.demand, **{x: self.axes[x] for x in names}))
 
     def power_sum(self) -> PowerSum | None:
         """Return the law as a sum of powers at these axes, if it is one."""

@@ -59,9 +59,10 @@ def _of_equation(eqn: Any, inside: list[bool]) -> tuple[Smoothness, list[bool]]:
         return Smoothness.KINKED, everything
     if name == "convert_element_type" and _counts(eqn):
         return Smoothness.STEPPED, everything
-    if name == "custom_jvp_call" and eqn.params.get("name") in _SMOOTH_FUNCTIONS:
-        return Smoothness.SMOOTH, everything
     programs = list(_programs(eqn.params.values()))
+    called = [program.debug_info.func_name for program in programs]
+    if any(function in _SMOOTH_FUNCTIONS for function in called):
+        return Smoothness.SMOOTH, everything
     if len(programs) == 1 and len(programs[0].invars) == len(inside):
         return _of(programs[0], inside)
     found = [_of(program, [True] * len(program.invars))[0] for program in programs]
