@@ -1,7 +1,8 @@
 """How long a decision takes, and how close its models are to those of a dense search.
 
 A hundred thousand joint samples of law and demand, in a fresh process (compilation included)
-and again. Run:
+and again; then, with fewer samples, decisions whose outcomes are not convex: a coupled law
+with a roofline cost, and two families of laws with chips that come whole. Run:
 
     python benchmarks/decide.py
 """
@@ -11,6 +12,7 @@ import sys
 import time
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 import scaling_jax as sj
@@ -19,7 +21,7 @@ from scaling_jax.laws import HOFFMANN_2022 as LAW
 
 jax.config.update("jax_enable_x64", True)
 
-SAMPLES = 100_000
+SAMPLES, SOME = 100_000, 1000
 LOSS = 2.0
 
 
@@ -36,7 +38,8 @@ def laws(count: int) -> sj.Chinchilla:
 
 def decision(risk: str, count: int = SAMPLES) -> Decision:
     tokens = log_normal(2e12, 5, samples=count)
-    return decide(laws(count), sj.Flops(), sj.Demand.of_tokens(tokens), loss=LOSS, risk=risk)
+    demand = sj.Demand.of_tokens(tokens)
+    return decide(laws(count), sj.Flops(), demand, loss=LOSS, risk=risk, paired=False)
 
 
 def excess(risk: str) -> float:
@@ -71,9 +74,54 @@ def report(risk: str) -> None:
     )
 
 
+def coupled(count: int) -> sj.Coupled:
+    z = np.random.default_rng(1).normal(size=(3, count))
+    return sj.Coupled(
+        E=1.5 + 0.02 * z[0],
+        A=3e3 * np.exp(0.1 * z[1]),
+        alpha=np.full(count, 0.4),
+        B=2e4 * np.exp(0.1 * z[2]),
+        beta=np.full(count, 0.43),
+        k=np.full(count, 0.5),
+    )
+
+
+def roofline(params: jax.Array, tokens: jax.Array, demand: sj.Demand) -> sj.Bill:
+    """Serving is bound by memory below a size, by arithmetic above it."""
+    serve = jnp.maximum(2 * params, 5e9 + 0.5 * params) * demand.tokens
+    return sj.Bill(train=6 * params * tokens, serve=serve)
+
+
+def chips(params: jax.Array, tokens: jax.Array, demand: sj.Demand) -> sj.Bill:
+    """Serving takes whole chips that hold 8e9 parameters each."""
+    serve = 16e9 * jnp.ceil(params / 8e9) * demand.tokens
+    return sj.Bill(train=6 * params * tokens, serve=serve)
+
+
+GENERAL = {
+    "roofline": lambda: (coupled(SOME), roofline),
+    "families": lambda: ([(laws(SOME // 2), 1.0), (coupled(SOME // 2), 3.0)], chips),
+}
+
+
+def report_general(name: str) -> None:
+    given = GENERAL[name]()
+    demand = sj.Demand.of_tokens(log_normal(2e12, 5, samples=SOME))
+    times, clock = [], time.perf_counter
+    for _ in range(2):
+        start = clock()
+        found = decide(*given, demand, loss=2.1, paired=False)
+        times.append(clock() - start)
+    print(
+        f"{name} {found.samples:,} samples: {times[0]:.2f} s in a fresh process, "
+        f"{times[1]:.2f} s again; certificate {found.adaptive.certificate}, "
+        f"{found.feasible:,} with a plan, {found.adaptive.params:.4g} params"
+    )
+
+
 if __name__ == "__main__":
     if len(sys.argv) > 1:
-        report(sys.argv[1])
+        (report_general if sys.argv[1] in GENERAL else report)(sys.argv[1])
     else:
-        for each in RISKS:
+        for each in (*RISKS, *GENERAL):
             subprocess.run([sys.executable, __file__, each], check=True)

@@ -47,7 +47,11 @@ class Search:
 
 
 def minimise(
-    evaluate: Evaluate, low: np.ndarray, high: np.ndarray, tolerance: float
+    evaluate: Evaluate,
+    low: np.ndarray,
+    high: np.ndarray,
+    tolerance: float,
+    cap: np.ndarray | float = np.inf,
 ) -> list[Search]:
     """Minimise m convex functions of d = 1 or 2 variables over boxes, side by side.
 
@@ -57,17 +61,21 @@ def minimise(
         low, high: [m, d], the boxes to start with; one grows where the minimum is at an edge,
             unless it has no width.
         tolerance: the gap at which a search ends.
+        cap: [d] or one number, beyond which no box reaches.
     """
-    margin = np.zeros_like(low)
+    high = np.minimum(high, cap)
+    low = np.minimum(low, high)
     searches = _within(evaluate, low, high, tolerance)
     for _ in range(_GROWTHS):
-        best, width = np.array([search.x for search in searches]), high - low + 2 * margin
-        inside = np.minimum(best - low + margin, high + margin - best)
-        stuck = np.any(inside < 1e-3 * width, axis=1)
+        best, width = np.array([search.x for search in searches]), high - low
+        below = best - low < 1e-3 * width
+        above = (high - best < 1e-3 * width) & (high < cap)
+        stuck = np.any(below | above, axis=1, keepdims=True)
         if not stuck.any():
             break
-        margin = margin + np.where(stuck[:, None], width, 0.0)
-        searches = _within(evaluate, low - margin, high + margin, tolerance)
+        low = np.where(stuck, low - width, low)
+        high = np.where(stuck, np.minimum(high + width, cap), high)
+        searches = _within(evaluate, low, high, tolerance)
     return searches
 
 

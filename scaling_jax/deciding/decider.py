@@ -1,29 +1,26 @@
 """`decide`: which model to commit to when the law, the cost and the demand are uncertain."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Literal
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from scaling_jax._pytree import Number
-from scaling_jax.costs import LinearCost
-from scaling_jax.deciding.cutting import minimise
 from scaling_jax.deciding.information import (
-    Chooser,
     break_even,
-    plan_each,
-    values_of_knowing,
+    products,
+    value_of_knowing,
 )
-from scaling_jax.deciding.outcomes import RISKS, Samples, Target, samples_of
-from scaling_jax.deciding.records import Commitment, Decision, Interval
-from scaling_jax.deciding.samples import Joint, joint
-from scaling_jax.laws import PowerSum
-from scaling_jax.planning import Plan, PlanError
-from scaling_jax.solve import Status
+from scaling_jax.deciding.problem import Problem, posed, with_plans
+from scaling_jax.deciding.records import Commitment, Decision
+from scaling_jax.deciding.risks import RISKS, Risk, central, median
+from scaling_jax.deciding.search import Rows, Seeker
+from scaling_jax.planning import PlanError
 
-# To begin with, a fixed model is sought this far, in log N and log D, around the optima.
+# To begin with, a model is sought this far, in log N and log D, around the optima.
 _MARGIN = 0.5
+# The optima of so many samples are tried where outcomes are not convex.
+_EXTRA = 33
 
 
 def decide(
@@ -33,13 +30,20 @@ def decide(
     *,
     loss: Number | None = None,
     budget: Number | None = None,
-    risk: str = "mean",
+    match_params: Number | None = None,
+    match_tokens: Number | None = None,
+    max_params: Number | None = None,
+    max_tokens: Number | None = None,
+    axes: Mapping[str, Any] | None = None,
+    risk: Literal["mean", "cvar", "regret"] = "mean",
     level: float = 0.9,
+    infeasible: Literal["shortfall", "drop"] = "shortfall",
+    paired: bool = True,
     seed: int = 0,
 ) -> Decision:
     """Return what to train when the law, the cost and the demand are uncertain.
 
-    A model is chosen now, before samples s = (law, cost, demand) are resolved, so as to
+    A model is chosen now, before samples s = (law, cost, demand, axes) are resolved, so as to
     minimise over x the
 
         mean    E_s J(x; s)
@@ -50,30 +54,44 @@ def decide(
     At a target loss l, J is the total cost C, plus p (L - l) where tokens are fixed: quality
     that is missing or in excess is priced at the marginal cost of quality, p = -dC*/dl, of
     that sample. At a budget K, J is the loss L, plus (C - K) / p where tokens are fixed.
-    J is convex in (log N, log D), so the best model is found by cutting planes, from
-    gradients through the planner, with a bound on how far it is from the best (`gap`).
+
+    A sample in which no model reaches the target is a shortfall: J = C + p (L - l) in it
+    too, adapted tokens being those that make J least, with p the median over the samples that
+    have a plan. J* is the least J. In samples that have a plan adapted tokens reach the target.
+
+    Where J is known to be convex in (log N, log D), as for our families of laws with a
+    `LinearCost`, the best model is found by cutting planes, with a bound on how far it is from
+    the best (`gap`). Elsewhere, and for any law and cost, it is looked for on a grid that grows
+    and zooms in: kinks and steps are no obstacle, and no bound is given.
 
     Args:
-        laws: a `PowerSum` law, single or with stacked coefficients [n], as `fit(...).laws`.
-        cost: a `LinearCost`, single or with any of its numbers stacked [n].
-        demands: a `Demand`, single or stacked [n]; `log_normal` makes samples of one. Stacks
-            of one length are paired: they are joint samples. A shorter stack is repeated
-            evenly, in an order that the seed fixes.
-        loss: the target loss. Give this or `budget`.
+        laws: a law, single or with stacked coefficients [n], as `fit(...).laws`; a `Sourced`,
+            whose resampled laws are used; or, where the family is uncertain, a list of these,
+            of (law, weight), or a `Mixture` of stacks. A function of (params, tokens) will do.
+        cost: any cost, single or with any of its numbers stacked [n].
+        demands: a `Demand`, single or stacked [n]; `log_normal` makes samples of one.
+        loss: the target loss. Give this, `budget` or `match_params`.
         budget: the total cost to spend, in the unit of `cost`.
+        match_params, match_tokens: the target is to be as good as a model of this size, on
+            these tokens or else on those that are compute-optimal, law by law.
+        max_params, max_tokens: the largest model, and the most data that there is.
+        axes: name -> value, single or stacked [n], of further axes of the law or the cost.
         risk: `mean`, `cvar` or `regret`.
         level: of the CVaR, in [0, 1).
-        seed: of the order in which shorter stacks are repeated.
+        infeasible: `shortfall`, or `drop` to leave samples without a plan out of every number
+            but `reaches`; risks are then those of the samples in which all goes well.
+        paired: stacks of one length are joint samples, and one source of uncertainty; if
+            false, they are independent. A shorter stack is repeated evenly, in an order that
+            the seed fixes, and is independent of the others. Families are joined with the
+            rest one by one.
+        seed: of the order in which stacks are repeated.
 
     Returns:
-        A `Decision`; every outcome is compared on the same samples. Samples without a plan
-        (a law that never reaches the loss) are counted and left out.
+        A `Decision`; every outcome is compared on the same samples.
 
     Raises:
         ValueError: an argument is not as described.
         PlanError: no sample has a plan.
-
-    Source of CVaR: Rockafellar and Uryasev 2000, "Optimization of conditional value-at-risk".
 
     Example:
         >>> from scaling_jax import Demand, Flops, laws
@@ -83,121 +101,139 @@ def decide(
         >>> print(f"{choice.adaptive.params:.3g}, regret {choice.adaptive.regret_share:.2%}")
         2.24e+10, regret 1.86%
     """
-    _check(laws, cost, risk, level)
-    target = Target(*(None if each is None else float(each) for each in (loss, budget)))
-    drawn = joint(laws, cost, demands, seed)
-    if drawn.size == 1:  # refused, where it has to be, with the planner's own sentence
-        plan_each(jax.tree.map(lambda leaf: leaf[0], drawn._replace(uncertain=())), target)
-    count = drawn.size
-    drawn, plans = _feasible(drawn, plan_each(drawn, target), target)
-    samples = samples_of(drawn, plans, target)
-    optimum = float(jnp.mean(samples.best))
-    tolerance = optimum * float(jnp.finfo(samples.best.dtype).eps) ** 0.75
-    adaptive, fixed = (
-        _commit(
-            _chooser(plans, target, tolerance, adaptive=adaptive), drawn, samples, risk, level
-        )
-        for adaptive in (True, False)
+    _check(risk, level, infeasible)
+    asked = {
+        "loss": loss,
+        "budget": budget,
+        "match_params": match_params,
+        "match_tokens": match_tokens,
+        "max_params": max_params,
+        "max_tokens": max_tokens,
+    }
+    problem = posed(
+        laws,
+        cost,
+        demands,
+        axes or {},
+        asked,
+        seed=seed,
+        paired=paired,
+        drop=infeasible == "drop",
     )
-    optimal = {"params": plans.params, "tokens": plans.tokens}
-    optimal |= {"loss": plans.loss} if loss is None else {"total_cost": plans.total_cost}
-    even = break_even(drawn, target)
-    return Decision(
-        plans=plans,
-        samples=count,
-        feasible=drawn.size,
-        unit="nats" if loss is None else cost.unit,
-        medians={name: _median(each) for name, each in optimal.items()},
-        intervals={name: _central(each) for name, each in optimal.items()},
-        expected_optimum=optimum,
-        adaptive=adaptive,
-        fixed=fixed,
-        break_even=_central(even),
-        break_even_median=_median(even),
-    )
+    return _decision(problem, Risk(risk, level), infeasible)
 
 
-def _check(laws: Any, cost: Any, risk: str, level: float) -> None:
-    if not (isinstance(laws, PowerSum) and isinstance(cost, LinearCost)):
-        raise ValueError(
-            "decide needs a PowerSum law and a LinearCost, which make outcomes convex; it was "
-            f"given {type(laws).__name__} and {type(cost).__name__}"
-        )
+def _check(risk: str, level: float, infeasible: str) -> None:
     if risk not in RISKS:
         raise ValueError(f"risk is {risk!r}; it must be one of {', '.join(RISKS)}")
     if not 0 <= level < 1:
         raise ValueError(f"level is {level:g}; it must be in [0, 1)")
+    if infeasible not in ("shortfall", "drop"):
+        raise ValueError(f"infeasible is {infeasible!r}; it must be shortfall or drop")
 
 
-def _feasible(drawn: Joint, plans: Plan, target: Target) -> tuple[Joint, Plan]:
-    """Return the samples that have a plan."""
-    status = np.broadcast_to(np.asarray(plans.status), drawn.size)
-    invalid = int(np.sum(status == Status.INVALID))
-    if invalid:
-        raise ValueError(
-            f"{invalid} of the {drawn.size} samples have an input outside its domain, or NaN"
-        )
-    kept = np.flatnonzero(status == Status.CONVERGED)
-    if not kept.size:
-        name = "loss" if target.budget is None else "budget"
-        value = float(getattr(target, name))
-        raise PlanError(f"none of the {drawn.size} samples has a plan for {name} {value:g}")
-    plans = jax.tree.map(
-        lambda leaf: np.broadcast_to(np.asarray(leaf), drawn.size)[kept], plans
+def _decision(problem: Problem, risk: Risk, infeasible: str) -> Decision:
+    question, plans, weights = problem.pricing.question, problem.plans, problem.plan_weights
+    rows = problem.rows
+    optimal = {"params": plans.params, "tokens": plans.tokens}
+    optimal |= {"loss": plans.loss} if question.at_budget else {"total_cost": plans.total_cost}
+    expected = float((rows.best * rows.weights).sum())
+    known = products(problem.kept, problem.pricing)
+    adaptive, fixed = (
+        _commit(problem, risk, expected, known, adaptive=adaptive) for adaptive in (True, False)
     )
-    return drawn.take(kept), plans
+    even = break_even(*with_plans(problem), problem.pricing)
+    return Decision(
+        plans=plans,
+        samples=problem.samples,
+        feasible=problem.feasible,
+        feasible_share=problem.share,
+        infeasible=infeasible,
+        unit="nats"
+        if question.at_budget
+        else getattr(problem.drawn.given.cost, "unit", "units"),
+        medians={name: median(np.asarray(each), weights) for name, each in optimal.items()},
+        intervals={name: central(np.asarray(each), weights) for name, each in optimal.items()},
+        expected_optimum=expected,
+        adaptive=adaptive,
+        fixed=fixed,
+        break_even=central(*even),
+        break_even_median=median(*even),
+        risk=risk,
+        problem=problem,
+    )
 
 
-def _chooser(plans: Plan, target: Target, tolerance: float, *, adaptive: bool) -> Chooser:
+def _seeker(problem: Problem, scale: float, *, adaptive: bool) -> Seeker:
     """Return the search that starts with the span of the samples' own optima."""
-    optima = np.stack([plans.params, plans.tokens])
+    plans, question = problem.plans, problem.pricing.question
+    optima = np.stack([np.asarray(plans.params), np.asarray(plans.tokens)])
     # Logarithms are counted from an optimum, which with one sample is the answer, exactly.
-    reference = optima[:, np.argsort(optima[0])[optima.shape[1] // 2]]
-    logs = np.log(optima / reference[:, None])[: 1 if adaptive else 2]
-    margin = 0.0 if adaptive else _MARGIN
-    low, high = logs.min(axis=1) - margin, logs.max(axis=1) + margin
-    return Chooser(adaptive, target, reference, low, high, tolerance)
+    order = np.argsort(optima[0])
+    reference = optima[:, order[len(order) // 2]]
+    d = 1 if adaptive else 2
+    logs = np.log(optima / reference[:, None])[:d]
+    limits = [question.max_params, question.max_tokens][:d]
+    cap = np.array(
+        [
+            np.inf if limit is None else np.log(limit / each)
+            for limit, each in zip(limits, reference[:d], strict=True)
+        ]
+    )
+    agreed = adaptive and all(part.reached for part in problem.parts)
+    margin = 0.0 if agreed else _MARGIN
+    some = order[np.linspace(0, len(order) - 1, min(_EXTRA, len(order))).astype(int)]
+    return Seeker(
+        adaptive=adaptive,
+        convex=problem.pricing.convex,
+        question=question,
+        reference=reference,
+        low=logs.min(axis=1) - margin,
+        high=logs.max(axis=1) + margin,
+        cap=cap,
+        tolerance=abs(scale) * float(np.finfo(reference.dtype).eps) ** 0.75,
+        extra=logs[:, some].T,
+    )
 
 
 def _commit(
-    chooser: Chooser, drawn: Joint, samples: Samples, risk: str, level: float
+    problem: Problem,
+    risk: Risk,
+    scale: float,
+    known: dict[str, list[Rows]],
+    *,
+    adaptive: bool,
 ) -> Commitment:
     """Return the model of least risk, and what comes of it in every sample."""
-    rows = jax.tree.map(lambda leaf: leaf[None], samples)
-    (search,) = minimise(
-        lambda x: chooser.risk(x, rows, risk, level),
-        chooser.low[None],
-        chooser.high[None],
-        chooser.tolerance,
-    )
-    outcome, tokens, loss, cost = (each[0] for each in chooser.detail(search.x[None], rows)[1])
-    best, target = np.asarray(rows.best)[0], chooser.target
+    rows, question = problem.rows, problem.pricing.question
+    seeker = _seeker(problem, scale, adaptive=adaptive)
+    (found,) = seeker.least(rows, risk)
+    if not np.isfinite(found.value):
+        raise PlanError(
+            "no one model has an outcome in every sample, so that none can be committed to; "
+            "relax a limit, or look at the samples' own plans"
+        )
+    outcome, tokens, loss, cost = (each[0] for each in seeker.detail(found.x[None], rows))
+    best, weights = rows.best[0], rows.weights[0]
     regret = np.maximum(outcome - best, 0)  # below it only by rounding
-    reached, wanted = (loss, target.loss) if target.budget is None else (cost, target.budget)
+    resource = question.exchange(cost, loss)[1]
     slack = float(np.finfo(outcome.dtype).eps) ** 0.75
+    reached = float((weights * (resource <= rows.goal[0] * (1 + slack))).sum())
+    expected_regret = float((regret * weights).sum())
     return Commitment(
-        params=float(chooser.reference[0] * np.exp(search.x[0])),
-        tokens=_median(tokens),
-        tokens_interval=_central(tokens),
-        loss_interval=_central(loss),
-        cost_interval=_central(cost),
-        reaches=float(np.mean(reached <= wanted * (1 + slack))),
-        risk=float(search.value),
-        gap=float(search.gap),
-        expected=float(outcome.mean()),
-        regret=float(regret.mean()),
-        regret_share=float(regret.mean() / best.mean()),
+        params=float(seeker.reference[0] * np.exp(found.x[0])),
+        tokens=median(tokens, weights),
+        tokens_interval=central(tokens, weights),
+        loss_interval=central(loss, weights),
+        cost_interval=central(cost, weights),
+        # What was dropped is not reached either.
+        reaches=reached * problem.share if problem.dropped else reached,
+        risk=found.value,
+        certificate="convex" if seeker.convex else "grid",
+        gap=found.gap,
+        expected=float((outcome * weights).sum()),
+        regret=expected_regret,
+        regret_share=expected_regret / scale,
         worst_regret=float(regret.max()),
-        value_of=values_of_knowing(chooser, drawn),
+        value_of={name: value_of_knowing(seeker, blocks) for name, blocks in known.items()},
     )
-
-
-# Quantiles are values of the sample, so that infinite ones do no harm.
-def _central(values: Any) -> Interval:
-    """Return the central 95 %."""
-    low, high = np.quantile(np.asarray(values), (0.025, 0.975), method="nearest")
-    return float(low), float(high)
-
-
-def _median(values: Any) -> float:
-    return float(np.quantile(np.asarray(values), 0.5, method="nearest"))

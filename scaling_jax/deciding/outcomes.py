@@ -1,54 +1,77 @@
-"""What a committed model costs in each sample, and the risk of it, with derivatives.
+"""What a committed model comes to in each sample, with derivatives.
 
-At a target loss l the outcome of a model is in the unit of the cost, with C the total cost,
-L its loss, and C* and p = -dC*/dl the cost and the price of quality of the plan that is
-optimal in that very sample:
+At a target loss l the outcome J of a model is in the unit of the cost, with C the total cost
+and L its loss:
 
     adaptive: N is fixed, and D is what brings N to the target, so  J = C(N, D)
     fixed:    N and D are fixed, and J = C(N, D) + p (L(N, D) - l)
 
-so quality that is missing, or in excess, is priced at what it costs at the margin (making
-up for much of it would cost more, for C* is convex). At a budget K the outcome is a loss, in
-nats per token:
+so quality that is missing, or in excess, has a price, p of that sample (`optima.py`). In a
+sample that no model brings to the target, tokens are adapted so as to make the second J
+least. At a budget K the outcome is a loss, in nats per token:
 
     adaptive: N is fixed, and D is what spends the budget, so  J = L(N, D)
-    fixed:    J = L(N, D) + (C(N, D) - K) / p
+    fixed:    J = L(N, D) + p (C(N, D) - K)
 
-The regret of a sample is J less its value at the sample's own optimum. It is never negative:
-C* is a convex function of the loss (a geometric program in log N, log D and the log excess),
-so that C(N, D) >= C*(L) >= C*(l) - p (L - l), and its inverse is convex as well. J is convex
-in (log N, log D), a sum of exponentials of linear functions, and so is each risk below.
+The two are one problem with the parts exchanged: an objective, and a resource with a goal.
 """
 
-import math
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from scaling_jax._pytree import Record
-from scaling_jax.deciding.samples import Joint
-from scaling_jax.planning import Plan, plan
+from scaling_jax._axes import call_cost
+from scaling_jax._pytree import Number, Record
+from scaling_jax.costs import LinearCost
+from scaling_jax.deciding.scalar import first_root, least
+from scaling_jax.deciding.scenarios import Group
+from scaling_jax.laws import Law
+from scaling_jax.planning.scenario import LOG_TOKENS, law_axes_of
+from scaling_jax.planning.scenario import loss_of as loss_under
+from scaling_jax.solve import increasing_root
 
-RISKS = ("mean", "cvar", "regret")
+# The tokens of a compromise: points of a grid, and levels of finer ones.
+_POINTS, _LEVELS = 32, 18
 
 
-class Samples(Record):
-    """Joint samples with what is best in each: the outcome J*, and the price of quality p."""
+class Question(NamedTuple):
+    """What is asked of every sample: a target, and limits; what is None is not asked for."""
 
-    law: Any
-    cost: Any
-    demand: Any
+    loss: Number | None = None
+    budget: Number | None = None
+    match_params: Number | None = None
+    match_tokens: Number | None = None
+    max_params: Number | None = None
+    max_tokens: Number | None = None
+
+    @property
+    def at_budget(self) -> bool:
+        """Whether the outcome is a loss, and the cost has the goal."""
+        return self.budget is not None
+
+    def exchange(self, cost: Any, loss: Any) -> tuple[Any, Any]:
+        """Return (objective, resource)."""
+        return (loss, cost) if self.at_budget else (cost, loss)
+
+
+class Sample(Record):
+    """Samples with their goal and what is best in each; leaves of one shape.
+
+    Attributes:
+        group: laws, costs, demands and axes.
+        goal: the loss or the budget.
+        best: the outcome of the best model.
+        over, under: the prices of missing the goal, and of doing better than it.
+        feasible: whether a plan reaches the goal.
+    """
+
+    group: Group
+    goal: jax.Array
     best: jax.Array
-    price: jax.Array
-
-
-class Target(NamedTuple):
-    """A loss or a budget; the other is None."""
-
-    loss: Any
-    budget: Any
+    over: jax.Array
+    under: jax.Array
+    feasible: jax.Array
 
 
 class Detail(NamedTuple):
@@ -60,79 +83,151 @@ class Detail(NamedTuple):
     cost: jax.Array
 
 
-def samples_of(joint: Joint, plans: Plan, target: Target) -> Samples:
-    """Return the samples with the optima of their plans."""
-    samples = Samples(
-        law=joint.law,
-        cost=joint.cost,
-        demand=joint.demand,
-        best=plans.total_cost if target.budget is None else plans.loss,
-        price=-plans.marginal_cost,
-    )
-    return jax.tree.map(jnp.asarray, samples)  # on the device once, not at every step
+class Commit(NamedTuple):
+    """How tokens are committed to; static.
+
+    Attributes:
+        adaptive: whether they are adapted once the sample is known.
+        compromise: of adapted ones, whether `no`, `some` or `all` samples are without a plan.
+    """
+
+    adaptive: bool
+    compromise: str = "no"
 
 
-@jax.jit(static_argnames="adaptive")
-def outcomes(
-    x: jax.Array, reference: jax.Array, samples: Samples, target: Target, *, adaptive: bool
-) -> tuple[jax.Array, Detail]:
-    """Return what happens to m commitments, each in its n samples, and the slopes dJ/dx.
+def detail(
+    x: jax.Array, reference: jax.Array, sample: Sample, question: Question, commit: Commit
+) -> Detail:
+    """Return what happens to one commitment in one sample (scalars).
 
     Args:
-        x: [m, d], log (N / N0) and, of a fixed model, log (D / D0).
+        x: [1] or [2], log (N / N0) and, of a fixed model, log (D / D0).
         reference: [2], N0 and D0.
-        samples: leaves [m, n].
-        target: the loss or the budget.
-        adaptive: whether the tokens are adapted; d is 1, else 2.
+        sample: one sample.
+        question: the target and the limits.
+        commit: how tokens are committed to.
+    """
+    params = reference[0] * jnp.exp(x[0])
+    log_params = jnp.log(params)
+    group, exact = sample.group, commit.adaptive and commit.compromise != "all"
+    if not commit.adaptive:
+        log_tokens = jnp.log(reference[1] * jnp.exp(x[1]))
+    elif commit.compromise == "all":
+        log_tokens = _compromise(log_params, sample, question)
+    else:
+        log_tokens = _adapted(log_params, sample, question)
+        if commit.compromise == "some":
+            other = _compromise(log_params, sample, question)
+            log_tokens = jnp.where(sample.feasible, log_tokens, other)
+    loss, cost = loss_of(group, log_params, log_tokens), cost_of(group, log_params, log_tokens)
+    objective, resource = question.exchange(cost, loss)
+    outcome = priced(objective, resource, sample)
+    if exact:  # the goal is met, but for rounding
+        outcome = jnp.where(sample.feasible, objective, outcome)
+    return Detail(outcome, jnp.exp(log_tokens), loss, cost)
+
+
+def priced(objective: Any, resource: Any, sample: Sample) -> jax.Array:
+    """Return the objective plus what is missing of the goal, priced."""
+    lack = resource - sample.goal
+    missing, better = jnp.maximum(lack, 0.0), jnp.minimum(lack, 0.0)
+    return objective + sample.over * missing + sample.under * better
+
+
+def _adapted(log_params: jax.Array, sample: Sample, question: Question) -> jax.Array:
+    """Return log D that brings N to the goal; NaN where none does."""
+    group, last = sample.group, _last(log_params, sample.group, question)
+    if question.at_budget:
+        return _spending(log_params, sample, last)
+    found = None
+    if isinstance(group.law, Law):
+        axes = law_axes_of(group.law, group.axes)
+        found = group.law.log_tokens_for(sample.goal, log_params, **axes)
+    if found is None:
+        found = first_root(
+            lambda d: sample.goal - loss_of(group, log_params, d), jnp.zeros_like(last), last
+        )
+    slack = 8 * float(jnp.finfo(last.dtype).eps) * last
+    return jnp.where(found <= last + slack, jnp.minimum(found, last), jnp.nan)
+
+
+def _spending(log_params: jax.Array, sample: Sample, last: jax.Array) -> jax.Array:
+    """Return log D that spends the budget, at most the last; NaN where none is paid for."""
+    group = sample.group
+    if isinstance(group.cost, LinearCost):
+        rates = group.cost.rates(group.demand)
+        left = (sample.goal / jnp.exp(log_params) - rates.serve) / rates.train
+        found = jnp.log(jnp.where(left > 0, left, jnp.nan))
+        return jnp.minimum(found, last)
+    rest = cost_of(group, log_params, last) <= sample.goal
+    # A branch that is not taken must still be finite: its root is then the middle.
+    goal = jnp.where(rest, cost_of(group, log_params, last / 2), sample.goal)
+    found = increasing_root(
+        lambda d: jnp.log(cost_of(group, log_params, d) / goal), jnp.zeros_like(last), last
+    )
+    return jnp.where(rest, last, found)
+
+
+def _compromise(log_params: jax.Array, sample: Sample, question: Question) -> jax.Array:
+    """Return log D of the least outcome where the goal is out of reach; no derivative."""
+    sample, log_params = jax.lax.stop_gradient((sample, log_params))
+    group, last = sample.group, _last(log_params, sample.group, question)
+
+    def outcome(log_tokens: jax.Array) -> jax.Array:
+        cost, loss = (f(group, log_params, log_tokens) for f in (cost_of, loss_of))
+        value = priced(*question.exchange(cost, loss), sample)
+        return jnp.where(jnp.isnan(value), jnp.inf, value)
+
+    best, _ = least(outcome, jnp.zeros_like(last), last, _POINTS, _LEVELS)
+    return jax.lax.stop_gradient(best)
+
+
+def _last(log_params: jax.Array, group: Group, question: Question) -> jax.Array:
+    """Return log D up to which tokens are of use and to be had."""
+    last = jnp.full_like(log_params, LOG_TOKENS[1])
+    if question.max_tokens is not None:
+        last = jnp.minimum(last, jnp.log(question.max_tokens))
+    if isinstance(group.law, Law):
+        falls = group.law.falls_until(jnp.exp(log_params), **law_axes_of(group.law, group.axes))
+        last = jnp.minimum(last, jnp.log(falls))
+    return last
+
+
+def loss_of(group: Group, log_params: jax.Array, log_tokens: jax.Array) -> jax.Array:
+    """Return the losses of models under the laws of a group."""
+    return jnp.asarray(loss_under(group.law, log_params, log_tokens, group.axes))
+
+
+def cost_of(group: Group, log_params: jax.Array, log_tokens: jax.Array) -> jax.Array:
+    """Return the total costs of models."""
+    n, d = jnp.exp(log_params), jnp.exp(log_tokens)
+    return jnp.asarray(call_cost(group.cost, n, d, group.demand, **group.axes).total)
+
+
+@jax.jit(static_argnames="commit")
+def outcomes(
+    x: jax.Array, reference: jax.Array, sample: Sample, question: Question, commit: Commit
+) -> tuple[jax.Array, Detail]:
+    """Return what happens to commitments x [n, d] in samples of leaves [n], one in one.
 
     Returns:
-        Slopes [m, n, d], and a `Detail` of arrays [m, n].
+        The slopes dJ/dx [n, d], and a `Detail` of arrays [n].
     """
 
-    def one(x: jax.Array, samples: Samples) -> tuple[jax.Array, Detail]:
-        detail = _detail(x, reference, samples, target, adaptive)
-        return detail.outcome, detail
+    def one(x: jax.Array, sample: Sample) -> tuple[jax.Array, Detail]:
+        found = detail(x, reference, sample, question, commit)
+        return found.outcome, found
 
-    return jax.vmap(jax.jacfwd(one, has_aux=True))(x, samples)
-
-
-def _detail(
-    x: jax.Array, reference: jax.Array, samples: Samples, target: Target, adaptive: bool
-) -> Detail:
-    law, cost, demand = samples.law, samples.cost, samples.demand
-    params = reference[0] * jnp.exp(x[0])
-    if adaptive:
-        best = plan(law, cost, demand, loss=target.loss, budget=target.budget, params=params)
-        outcome = best.total_cost if target.budget is None else best.loss
-        loss = jnp.broadcast_to(best.loss, outcome.shape)
-        return Detail(outcome, best.tokens, loss, best.total_cost)
-    tokens = jnp.broadcast_to(reference[1] * jnp.exp(x[1]), samples.best.shape)
-    loss, total = law(params, tokens), cost(params, tokens, demand).total
-    if target.budget is None:
-        return Detail(total + samples.price * (loss - target.loss), tokens, loss, total)
-    return Detail(loss + (total - target.budget) / samples.price, tokens, loss, total)
+    return jax.vmap(jax.jacfwd(one, has_aux=True))(x, sample)
 
 
-def risk_of(
-    outcome: np.ndarray, slopes: np.ndarray, best: np.ndarray, risk: str, level: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the risk [m] of outcomes [m, n], and a subgradient [m, d].
+@jax.jit(static_argnames="commit")
+def table(
+    x: jax.Array, reference: jax.Array, sample: Sample, question: Question, commit: Commit
+) -> jax.Array:
+    """Return the outcomes [g, n] of commitments x [g, n, d] in samples of leaves [n]."""
 
-    The CVaR is the mean of the worst (1 - level) n samples, the last of them in part.
-    """
-    if risk == "mean":
-        return outcome.mean(axis=1), slopes.mean(axis=1)
-    size = outcome.shape[1]
-    if risk == "regret":
-        worst, weights = np.argmax(outcome - best, axis=1)[:, None], np.ones(1)
-        values = np.take_along_axis(outcome - best, worst, axis=1)
-    else:
-        count = min((1 - level) * size, size)
-        last = size - math.ceil(count)
-        worst = np.argpartition(outcome, last, axis=1)[:, last:]  # the mildest of them first
-        weights = np.ones(size - last)
-        weights[0] -= size - last - count
-        weights /= count
-        values = np.take_along_axis(outcome, worst, axis=1)
-    chosen = np.take_along_axis(slopes, worst[:, :, None], axis=1)
-    return values @ weights, np.einsum("mnd,n->md", chosen, weights)
+    def one(x: jax.Array, sample: Sample) -> jax.Array:
+        return detail(x, reference, sample, question, commit).outcome
+
+    return jax.vmap(jax.vmap(one), in_axes=(0, None))(x, sample)

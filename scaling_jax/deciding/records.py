@@ -1,10 +1,10 @@
 """What `decide` returns."""
 
 import dataclasses
+from typing import Any
 
+from scaling_jax.deciding.risks import Interval, Risk
 from scaling_jax.planning import Plan
-
-Interval = tuple[float, float]
 
 # The share of the expected outcome below which nothing is worth finding out.
 _NEGLIGIBLE = 1e-4
@@ -22,16 +22,21 @@ class Commitment:
         tokens_interval: the central 95 % of the tokens.
         loss_interval: the central 95 % of the loss.
         cost_interval: the central 95 % of the total cost, in the unit of the cost.
-        reaches: the share of the samples in which the model reaches the target loss (or
-            stays within the budget), to rounding.
+        reaches: the share of all samples, those without a plan included, in which the model
+            reaches the target loss (or stays within the budget), to rounding.
         risk: what was minimised: expected outcome, CVaR or largest regret.
-        gap: how far, at most, the risk is above its minimum.
-        expected: the expected outcome; of a fixed model, quality priced as `decide` says.
+        certificate: `convex` where outcomes are known to be convex, so that no model is
+            better than this one by more than `gap`; `grid` where the best was looked for on
+            a grid that zooms in.
+        gap: how far, at most, the risk is above its minimum; None where that is not known.
+        expected: the expected outcome, what is missing of the target priced as `decide` says.
         regret: the expected regret: what is paid for having to choose now.
         regret_share: the same as a share of the expected outcome of the optimal plans.
         worst_regret: the largest regret.
         value_of: source -> what knowing it before choosing lowers the expected outcome by,
-            were that minimised; an estimate from up to 48 x 192 of the samples.
+            were that minimised; an estimate from up to 48 x 192 of the samples of a family
+            (24 x 64 where outcomes are not known to be convex). Sources that are
+            paired are one, such as `law and demand`.
     """
 
     params: float
@@ -41,7 +46,8 @@ class Commitment:
     cost_interval: Interval
     reaches: float
     risk: float
-    gap: float
+    certificate: str
+    gap: float | None
     expected: float
     regret: float
     regret_share: float
@@ -56,21 +62,27 @@ class Decision:
     Attributes:
         plans: the optimal plan of each sample that has one, stacked [feasible].
         samples: the number of joint samples.
-        feasible: how many of them have a plan; all that follows is about these.
+        feasible: how many of them have a plan.
+        feasible_share: the share of the weight that they have.
+        infeasible: what became of the others: a `shortfall`, or `drop`.
         unit: of outcomes: the unit of the cost, or `nats` for a budget.
         medians, intervals: of the optimal params, tokens and total cost (for a budget, loss):
-            the median, and the central 95 %.
-        expected_optimum: the expected outcome of the optimal plans, were all known.
+            the median, and the central 95 %, over the samples that have a plan.
+        expected_optimum: the expected outcome of the best models, were all known.
         adaptive: fixed size, tokens adapted once the law is known.
         fixed: fixed size and tokens.
         break_even: the central 95 % of the demand, in tokens, below which the baseline costs
             at most 1 % more than the plan; infinite where it always does.
         break_even_median: its median.
+        risk: which risk was minimised, with its level.
+        problem: what was decided, for `risk_gradient`.
     """
 
     plans: Plan
     samples: int
     feasible: int
+    feasible_share: float
+    infeasible: str
     unit: str
     medians: dict[str, float]
     intervals: dict[str, Interval]
@@ -79,6 +91,8 @@ class Decision:
     fixed: Commitment
     break_even: Interval
     break_even_median: float
+    risk: Risk
+    problem: Any = dataclasses.field(repr=False)
 
     @property
     def advice(self) -> str:

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 import scaling_jax as sj
 from scaling_jax import laws
-from scaling_jax.deciding import cutting, decide, log_normal
-from scaling_jax.deciding.samples import joint
+from scaling_jax.deciding import decide, log_normal
 from tests.conftest import needs_x64
 from tests.support import approx
 
@@ -202,7 +201,7 @@ def test_what_knowing_the_only_source_is_worth_is_the_expected_regret():
 def test_each_source_is_worth_less_than_all_and_the_larger_one_is_named():
     tokens = log_normal(2e12, 1.2, samples=40)
     demand = sj.Demand(output_tokens=tokens)
-    decision = decide(many_laws(40), sj.Flops(), demand, loss=LOSS)
+    decision = decide(many_laws(40), sj.Flops(), demand, loss=LOSS, paired=False)
     values = decision.adaptive.value_of
     assert set(values) == {"law", "demand"}
     assert 0 <= values["demand"] < values["law"] < 1.2 * decision.adaptive.regret
@@ -211,7 +210,8 @@ def test_each_source_is_worth_less_than_all_and_the_larger_one_is_named():
 
 def test_the_values_of_knowing_against_brute_force():
     stack, tokens = many_laws(40), log_normal(2e12, 5, samples=40)
-    decision = decide(stack, sj.Flops(), sj.Demand(output_tokens=tokens), loss=LOSS)
+    demand = sj.Demand(output_tokens=tokens)
+    decision = decide(stack, sj.Flops(), demand, loss=LOSS, paired=False)
     sizes = np.geomspace(0.2, 6.0, 40_001) * decision.adaptive.params
     left = LOSS - stack.E[:, None] - stack.A[:, None] / sizes ** stack.alpha[:, None]
     with np.errstate(invalid="ignore"):
@@ -258,19 +258,6 @@ def test_break_even_is_where_the_plan_saves_one_per_cent():
     assert decision.break_even[0] == approx(decision.break_even[1], rel=1e-12)
 
 
-def test_laws_without_a_plan_are_counted_and_left_out():
-    stack = jax.tree.map(lambda leaf: np.full(42, leaf), LAW)
-    floors = np.append(np.full(40, 1.69), [2.1, 2.2])
-    stack = sj.Chinchilla(**(vars(stack) | {"E": floors}))
-    decision = decide(stack, sj.Flops(), sj.Demand.of_tokens(1e12), loss=LOSS)
-    assert (decision.samples, decision.feasible) == (42, 40)
-    assert decision.plans.params.shape == (40,)
-    with pytest.raises(sj.PlanError, match="none of the 42 samples has a plan"):
-        decide(stack, sj.Flops(), sj.Demand.of_tokens(1e12), loss=1.5)
-    with pytest.raises(sj.PlanError, match="above the law's floor"):
-        decide(LAW, sj.Flops(), sj.Demand.of_tokens(1e12), loss=1.5)
-
-
 def test_log_normal_samples():
     tokens = log_normal(2e12, 5, samples=20_000, seed=3)
     assert np.median(tokens) == approx(2e12, rel=1e-3)
@@ -283,20 +270,6 @@ def test_log_normal_samples():
     assert np.all(log_normal(2e12, 1, samples=9) == 2e12)
 
 
-def test_stacks_are_paired_as_they_stand_and_shorter_ones_repeated():
-    law = many_laws(6)
-    drawn = joint(law, sj.Flops(), demands(*range(1, 7)), seed=0)
-    np.testing.assert_array_equal(drawn.law.E, law.E)
-    np.testing.assert_array_equal(drawn.demand.output_tokens, range(1, 7))
-    assert drawn.uncertain == ("law", "demand")
-    twice = joint(law, sj.Flops(), demands(1, 2), seed=0).demand.output_tokens
-    assert sorted(twice.tolist()) == [1, 1, 1, 2, 2, 2]
-    assert (
-        twice.tolist()
-        == joint(law, sj.Flops(), demands(1, 2), seed=0).demand.output_tokens.tolist()
-    )
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -304,7 +277,13 @@ def test_stacks_are_paired_as_they_stand_and_shorter_ones_repeated():
         ({"level": 1.0}, "level is 1"),
         ({"loss": None}, "give loss or budget"),
         ({"budget": 1e23}, "loss and budget are both given"),
-        ({"laws": lambda n, d: n}, "needs a PowerSum law and a LinearCost"),
+        ({"loss": -2.0}, "loss is -2; it must be positive and finite"),
+        ({"match_params": 7e9}, "loss and match_params are both given"),
+        ({"match_tokens": 7e9}, "match_tokens is given without match_params"),
+        ({"infeasible": "ignore"}, "infeasible is 'ignore'; it must be shortfall or drop"),
+        ({"laws": []}, "laws is an empty list"),
+        ({"laws": [(LAW, -1.0)]}, "the weights of the laws are"),
+        ({"axes": {"bits": 4.0}}, "reads the axis 'bits'"),
         ({"demands": demands(1e12, -1.0)}, "1 of the 2 samples have an input outside"),
         (
             {"demands": sj.Demand(input_tokens=np.ones(2), output_tokens=np.ones(3))},
@@ -316,29 +295,3 @@ def test_bad_usage_is_one_sentence(change, message):
     given = {"laws": LAW, "cost": sj.Flops(), "demands": demands(1e12), "loss": LOSS} | change
     with pytest.raises(ValueError, match=message):
         decide(given.pop("laws"), given.pop("cost"), given.pop("demands"), **given)
-
-
-def kinked(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """|x - 1| + 3 |x - 2 y|: the minimum 0 at (1, 1/2) is a kink in every direction."""
-    first, second = x[:, 0] - 1, x[:, 0] - 2 * x[:, 1]
-    gradient = np.stack([np.sign(first) + 3 * np.sign(second), -6 * np.sign(second)], axis=1)
-    return np.abs(first) + 3 * np.abs(second), gradient
-
-
-@pytest.mark.parametrize("corner", [(-3.0, -2.0), (-40.0, 7.0)])
-def test_cutting_planes_end_at_a_kink_even_outside_of_the_box(corner):
-    low = np.array([corner])
-    (found,) = cutting.minimise(kinked, low, low + 5.0, 1e-10)
-    assert found.gap <= 1e-10
-    assert found.value == approx(0.0, abs=1e-10)
-    np.testing.assert_allclose(found.x, [1.0, 0.5], atol=1e-9)
-
-
-def test_cutting_planes_in_one_variable_side_by_side():
-    centres = np.array([[0.1], [0.7], [1.0]])
-
-    def evaluate(x):
-        return np.cosh(x - centres)[:, 0], np.sinh(x - centres)
-
-    found = cutting.minimise(evaluate, np.zeros((3, 1)), np.ones((3, 1)), 1e-14)
-    np.testing.assert_allclose([each.x for each in found], centres, atol=1e-6)
