@@ -8,15 +8,15 @@ both on one product of m values of s with n' samples of t. Sources whose stacks 
 drawn together, and are one source; others are taken as independent of one another.
 """
 
+import dataclasses
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from scaling_jax.costs import Demand
-from scaling_jax.deciding.blocks import block_size, in_blocks
-from scaling_jax.deciding.optima import Optimum, assessed, feasible, goals, optimum, planned
+from scaling_jax.deciding.blocks import block_size
+from scaling_jax.deciding.optima import Optimum, assessed, feasible, goals, optimum, plans_of
 from scaling_jax.deciding.outcomes import Question, Sample
 from scaling_jax.deciding.risks import MEAN
 from scaling_jax.deciding.scenarios import Group, Orders, Scenarios
@@ -28,8 +28,8 @@ _MOST_RANKED = 4096
 _MAX_BREAK_EVENS = {True: 1000, False: 200}
 _LEAST_SAVING = 0.01
 _BISECTIONS = 45
-# Samples without a plan, where each costs many plans, in a block.
-_FEW = 64
+# The size of blocks of samples that take many plans each.
+_FEW = 2**10
 
 
 class Pricing(NamedTuple):
@@ -41,15 +41,12 @@ class Pricing(NamedTuple):
     size: int
 
     def optimum(self, group: Group) -> Optimum:
-        """Return what is best in each of the samples, on the host."""
-        return in_blocks(
-            lambda each: optimum(self.question, each, convex=self.convex), group, self.size
-        )
+        """Return what is best in each of the samples."""
+        return optimum(self.question, group, self.size, convex=self.convex)
 
     def assessed(self, group: Group, found: Optimum) -> Sample:
         """Return samples as outcomes need them."""
-        size = self.size if self.convex else _FEW
-        return assessed(self.question, group, found, self.fallback, size)
+        return assessed(self.question, group, found, self.fallback, min(self.size, _FEW))
 
     def stacks(self, group: Group) -> list[tuple[Stack, np.ndarray]]:
         """Return samples of leaves [m, n] by column: those that all have a plan, and others.
@@ -223,34 +220,31 @@ def break_even(
     found, shares = [], []
     for group, weight in zip(groups, weights, strict=True):
         kept = _middles(len(weight), _MAX_BREAK_EVENS[pricing.convex])
-        found.append(np.asarray(_break_even(group.take(kept), pricing.question)))
+        found.append(_break_even(group.take(kept), pricing))
         shares.append(np.full(len(kept), weight.sum() / len(kept)))
     return np.concatenate(found), np.concatenate(shares)
 
 
-@jax.jit
-def _break_even(group: Group, question: Question) -> jax.Array:
-    demand = group.demand
+def _break_even(group: Group, pricing: Pricing) -> np.ndarray:
+    unit, goal = _unit_demand(group.demand), np.asarray(goals(pricing.question, group))
+    low, high = np.full_like(goal, np.log(1e3)), np.full_like(goal, np.log(1e18))
+    last = high
+    for _ in range(_BISECTIONS):
+        middle = (low + high) / 2
+        scaled = group._replace(demand=unit.scaled(np.exp(middle)))
+        plans = plans_of(pricing.question, scaled, goal, min(pricing.size, _FEW))
+        enough = plans.saving >= _LEAST_SAVING
+        low, high = np.where(enough, low, middle), np.where(enough, middle, high)
+    return np.where(high < last, np.exp(high), np.inf)
+
+
+def _unit_demand(demand: Demand) -> Demand:
+    """Return the demand per token served; split as usual where nothing is served."""
     served = demand.tokens
     some = served > 0
-    typical = Demand.of_tokens(jnp.ones_like(served))
-    if demand.requests is None:
-        typical = Demand(input_tokens=typical.input_tokens, output_tokens=typical.output_tokens)
-    unit = jax.tree.map(
-        lambda x, usual: jnp.where(some, x / jnp.where(some, served, 1.0), usual),
-        demand,
-        typical,
+    typical = Demand.of_tokens(np.ones_like(served))
+    requests = None if demand.requests is None else typical.requests
+    typical = dataclasses.replace(typical, requests=requests)
+    return jax.tree.map(
+        lambda x, usual: np.where(some, x / np.where(some, served, 1), usual), demand, typical
     )
-    goal = goals(question, group)
-
-    def halve(_: int, ends: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-        low, high = ends
-        middle = (low + high) / 2
-        scaled = group._replace(demand=unit.scaled(jnp.exp(middle)))
-        enough = planned(question, scaled, goal).saving >= _LEAST_SAVING
-        return jnp.where(enough, low, middle), jnp.where(enough, middle, high)
-
-    last = jnp.full_like(served, np.log(1e18))
-    ends = jnp.full_like(served, np.log(1e3)), last
-    high = jax.lax.fori_loop(0, _BISECTIONS, halve, ends)[1]
-    return jnp.where(high < last, jnp.exp(high), jnp.inf)

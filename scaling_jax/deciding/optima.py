@@ -19,7 +19,7 @@ import numpy as np
 
 from scaling_jax.deciding.blocks import in_blocks
 from scaling_jax.deciding.outcomes import Question, Sample
-from scaling_jax.deciding.scalar import least
+from scaling_jax.deciding.scalar import host_loop, least
 from scaling_jax.deciding.scenarios import Group
 from scaling_jax.planning import Plan, plan
 from scaling_jax.planning.matching import resolved
@@ -27,7 +27,8 @@ from scaling_jax.planning.records import Query
 from scaling_jax.solve import Status
 
 # How far from the goal, on both sides, prices are looked for, as shares of it.
-_CHORDS = tuple(float(each) for each in np.geomspace(3e-3, 0.6, 6))
+_SIDE = [float(each) for each in np.geomspace(3e-3, 0.6, 6)]
+SHARES = (*_SIDE, *(-each for each in _SIDE))
 # The logs of the shares by which a compromise misses the goal.
 _LEAST_MISS, _LARGEST_MISS = -14.0, 14.0
 _POINTS, _LEVELS = 41, 20
@@ -63,50 +64,67 @@ def planned(question: Question, group: Group, goal: Any) -> Plan:
     return plan(group.law, group.cost, group.demand, **target, **limits, axes=group.axes)
 
 
-@jax.jit(static_argnames="convex")
-def optimum(question: Question, group: Group, *, convex: bool) -> Optimum:
-    """Return what is best in each sample; NaN where it has no plan."""
-    goal = goals(question, group)
-    if convex:
-        plans = planned(question, group, goal)
-    else:  # one program for the goal and all that is near it
-        shares = jnp.asarray([0.0, *_CHORDS, *(-each for each in _CHORDS)], goal.dtype)
-        near = jax.lax.map(lambda share: planned(question, group, goal * (1 + share)), shares)
-        plans = jax.tree.map(lambda leaf: leaf[0], near)
-    best = question.exchange(plans.total_cost, plans.loss)[0]
-    price = -1 / plans.marginal_cost if question.at_budget else -plans.marginal_cost
-    over = under = price
-    if not convex:
-        others = question.exchange(near.total_cost, near.loss)[0]
-        for i, share in enumerate(_CHORDS, start=1):
-            more, less = others[i], others[i + len(_CHORDS)]
-            over = jnp.fmax(over, (best - more) / (share * goal))
-            under = jnp.fmin(under, (less - best) / (share * goal))
+@jax.jit
+def _goals(question: Question, group: Group) -> jax.Array:
+    return goals(question, group)
+
+
+# One compiled program for all that is asked of the planner: it may be a large one.
+@jax.jit
+def _planned(question: Question, group: Group, goal: jax.Array) -> Plan:
+    return planned(question, group, goal)
+
+
+def plans_of(question: Question, group: Group, goal: Any, size: int) -> Plan:
+    """Return the plans of samples [n] for their goals, on the host, worked out in blocks."""
+    return in_blocks(lambda each: _planned(question, *each), (group, goal), size)
+
+
+def optimum(question: Question, group: Group, size: int, *, convex: bool) -> Optimum:
+    """Return what is best in each of samples [n], on the host; NaN where it has no plan."""
+    goal = in_blocks(lambda each: _goals(question, each), group, size)
+    plans = plans_of(question, group, goal, size)
+    near = [
+        plans_of(question, group, goal * (1 + share), size)
+        for share in ([] if convex else SHARES)
+    ]
+    with np.errstate(invalid="ignore"):
+        return optimum_of(question, goal, plans, near)
+
+
+def optimum_of(question: Question, goal: Any, plans: Plan, near: list[Plan]) -> Optimum:
+    """Return what is best, and the prices, from the plans for the goal and those near it."""
+
+    def objective(plan: Plan) -> Any:
+        return question.exchange(plan.total_cost, plan.loss)[0]
+
+    numpy = np if isinstance(goal, np.ndarray) else jnp
+    best = objective(plans)
+    over = -1 / plans.marginal_cost if question.at_budget else -plans.marginal_cost
+    under = over
+    for share, other in zip(SHARES, near, strict=False):
+        price = (best - objective(other)) / (share * goal)
+        if share > 0:
+            over = numpy.fmax(over, price)
+        else:
+            under = numpy.fmin(under, price)
     return Optimum(goal, plans, best, over, under)
 
 
-@jax.jit
 def compromise(
-    question: Question, group: Group, goal: jax.Array, over: jax.Array
-) -> tuple[jax.Array, jax.Array]:
-    """Return the least outcome of a sample without a plan, and by how much it misses (log)."""
+    question: Question, group: Group, goal: np.ndarray, over: np.ndarray, size: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the least outcomes of samples without a plan, and by how much they miss (log)."""
 
-    def outcome(log_miss: jax.Array) -> jax.Array:
-        value = missing_by(log_miss, question, group, goal, over)
-        return jnp.where(jnp.isnan(value), jnp.inf, value)
+    def outcome(log_miss: Any) -> np.ndarray:
+        miss = goal * np.exp(np.asarray(log_miss))
+        found = plans_of(question, group, goal + miss, size)
+        value = question.exchange(found.total_cost, found.loss)[0] + over * miss
+        return np.where(np.isnan(value), np.inf, value)
 
-    low, high = jnp.full_like(goal, _LEAST_MISS), jnp.full_like(goal, _LARGEST_MISS)
-    log_miss, best = least(outcome, low, high, _POINTS, _LEVELS)
-    return best, log_miss
-
-
-def missing_by(
-    log_miss: jax.Array, question: Question, group: Group, goal: jax.Array, over: jax.Array
-) -> jax.Array:
-    """Return O*(q) + p (q - goal) at q = goal (1 + e^z), O* the objective of a plan."""
-    miss = goal * jnp.exp(log_miss)
-    found = planned(question, group, goal + miss)
-    return question.exchange(found.total_cost, found.loss)[0] + over * miss
+    low, high = np.full_like(goal, _LEAST_MISS), np.full_like(goal, _LARGEST_MISS)
+    log_miss, best = least(outcome, low, high, _POINTS, _LEVELS, loop=host_loop)
+    return np.asarray(best), np.asarray(log_miss)
 
 
 def feasible(plans: Plan) -> np.ndarray:
@@ -137,7 +155,7 @@ def assessed(
     best, missed = np.array(found.best), np.flatnonzero(~reached)
     if missed.size:
         some = jax.tree.map(lambda leaf: leaf[missed], (group, found.goal, over))
-        best[missed] = in_blocks(lambda each: compromise(question, *each)[0], some, size)
+        best[missed] = compromise(question, *some, size)[0]
     return Sample(
         group=group, goal=found.goal, best=best, over=over, under=under, feasible=reached
     )

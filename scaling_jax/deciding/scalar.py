@@ -19,10 +19,12 @@ def least(
     high: jax.Array,
     points: int,
     levels: int,
+    loop: Callable[..., Any] = jax.lax.fori_loop,
 ) -> tuple[jax.Array, jax.Array]:
     """Return the least point of a function in an interval, elementwise, and its value.
 
-    A grid, ends included, finds the cell; levels of finer grids, the point in it.
+    A grid, ends included, finds the cell; levels of finer grids, the point in it. The loop may
+    be `host_loop` for a function that is not traced.
 
     Example:
         >>> ends = jnp.asarray(0.0), jnp.asarray(9.0)
@@ -45,8 +47,15 @@ def least(
         return left, width, jnp.where(less, x, best), jnp.where(less, value, lowest)
 
     first = low, (high - low) / (points - 1), low, jnp.full_like(low, jnp.inf)
-    _, _, best, lowest = jax.lax.fori_loop(0, points + levels * _POINTS, step, first)
+    _, _, best, lowest = loop(0, points + levels * _POINTS, step, first)
     return best, lowest
+
+
+def host_loop(low: int, high: int, body: Callable[[Any, Any], Any], carry: Any) -> Any:
+    """Do on the host what `jax.lax.fori_loop` does."""
+    for i in range(low, high):
+        carry = body(jnp.asarray(i), carry)
+    return carry
 
 
 def first_root(

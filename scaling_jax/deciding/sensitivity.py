@@ -10,6 +10,7 @@ within the tokens that there are. This wall moves with the sample: if D(N, theta
 needs, the risk moves by -(dR/dlog N) (dlog D/dtheta) / (dlog D/dlog N) as well.
 """
 
+import dataclasses
 import itertools
 from typing import Any, Literal, NamedTuple
 
@@ -17,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from scaling_jax.deciding.optima import compromise, goals, missing_by, optimum
+from scaling_jax.deciding.optima import SHARES, Optimum, compromise, goals, optimum_of, planned
 from scaling_jax.deciding.outcomes import Commit, Question, Sample, detail
 from scaling_jax.deciding.problem import Part, Problem
 from scaling_jax.deciding.records import Decision
@@ -74,6 +75,7 @@ def risk_gradient(
     seeker = _at(problem, point, adaptive=adaptive)
     shares, slope = _shares(problem, seeker, decision.risk, decision.expected_optimum)
     wall = _wall(problem, seeker, slope) if adaptive else None
+    held = Held(problem, shares, _misses(problem, shares), point)
     regret = decision.risk.name == "regret"
     question = problem.pricing.question
     named = {name: jnp.asarray(value) for name, value in question._asdict().items() if value}
@@ -81,7 +83,7 @@ def risk_gradient(
 
     def risk(given: Given, target: dict[str, Any]) -> jax.Array:
         asked = Question(**named, **target)
-        found = _risk(given, asked, problem, shares, point, adaptive=adaptive, regret=regret)
+        found = _risk(given, asked, held, adaptive=adaptive, regret=regret)
         return found if wall is None else found + _moved(given, asked, problem, point, wall)
 
     given = jax.tree.map(jnp.asarray, problem.drawn.given)
@@ -96,37 +98,53 @@ def risk_gradient(
     )
 
 
+class Held(NamedTuple):
+    """What is held fixed by the envelope theorem.
+
+    Attributes:
+        problem: the problem.
+        shares: of each part the weights q of its samples.
+        misses: of each part without a plan, the log of what its best compromises miss.
+        point: (N, D).
+    """
+
+    problem: Problem
+    shares: list[np.ndarray]
+    misses: list[np.ndarray | None]
+    point: np.ndarray
+
+
 def _risk(
-    given: Given,
-    question: Question,
-    problem: Problem,
-    shares: list[np.ndarray],
-    point: np.ndarray,
-    *,
-    adaptive: bool,
-    regret: bool,
+    given: Given, question: Question, held: Held, *, adaptive: bool, regret: bool
 ) -> jax.Array:
     """Return the weighted outcomes of one model, as a function of the inputs."""
-    convex = problem.pricing.convex
+    problem = held.problem
     typical = jnp.asarray(problem.pricing.fallback)
-    if problem.typical is not None:
+    if problem.typical is not None and any(m is not None for m in held.misses):
         family, index = problem.typical
         one = _group(given, problem, family, np.array([index]))
-        typical = optimum(question, one, convex=convex).over[0]
+        typical = _optimum(question, one, convex=problem.pricing.convex).over[0]
     total = jnp.zeros_like(typical)
-    for part, share in zip(problem.parts, shares, strict=True):
+    x = jnp.zeros(1 if adaptive else 2, typical.dtype)
+    reference = jnp.asarray(held.point, typical.dtype)
+    for part, share, miss in zip(problem.parts, held.shares, held.misses, strict=True):
         counted = np.flatnonzero(share)
         if not counted.size:
             continue
         group = _group(given, problem, part.family, part.index[counted])
-        sample = _sample(question, group, part, typical, convex=convex)
-        commit = Commit(adaptive, "no" if part.reached else "all")
-        x = jnp.zeros(1 if adaptive else 2, typical.dtype)
-        reference = jnp.asarray(point, typical.dtype)
-        outcome = jax.vmap(
-            lambda each, x=x, reference=reference, commit=commit: (
-                detail(x, reference, each, question, commit).outcome
+        if not part.reached:
+            sample = _missed(question, group, typical, miss)
+        elif adaptive and not regret:  # no price enters
+            sample = _bare(goals(question, group), group)
+        else:
+            found = _optimum(question, group, convex=problem.pricing.convex)
+            sample = _bare(found.goal, group)
+            sample = dataclasses.replace(
+                sample, best=found.best, over=found.over, under=found.under
             )
+        commit = Commit(adaptive, "no" if part.reached else "all")
+        outcome = jax.vmap(
+            lambda each, commit=commit: detail(x, reference, each, question, commit).outcome
         )(sample)
         counts = outcome - sample.best if regret else outcome
         total += jnp.dot(jnp.asarray(share[counted]), counts)
@@ -138,20 +156,43 @@ def _group(given: Given, problem: Problem, family: int, index: np.ndarray) -> Gr
     return given.group(family, {name: order[index] for name, order in orders.items()})
 
 
-def _sample(
-    question: Question, group: Group, part: Part, typical: jax.Array, *, convex: bool
-) -> Sample:
-    if part.reached:
-        found = optimum(question, group, convex=convex)
-        goal, best, over, under = found.goal, found.best, found.over, found.under
-    else:
-        goal = goals(question, group)
-        over = under = jnp.full_like(goal, 1.0) * typical
-        held = jax.lax.stop_gradient((question, group, goal, over))
-        log_miss = jax.lax.stop_gradient(compromise(*held)[1])
-        best = missing_by(log_miss, question, group, goal, over)
-    reached = jnp.full(goal.shape, part.reached)
-    return Sample(group=group, goal=goal, best=best, over=over, under=under, feasible=reached)
+def _bare(goal: jax.Array, group: Group) -> Sample:
+    """Return samples that have a plan, without prices."""
+    reached = jnp.ones(goal.shape, bool)
+    return Sample(group=group, goal=goal, best=goal, over=goal, under=goal, feasible=reached)
+
+
+def _optimum(question: Question, group: Group, *, convex: bool) -> Optimum:
+    goal = goals(question, group)
+    shares = jnp.asarray([0.0, *(() if convex else SHARES)], goal.dtype)
+    near = jax.lax.map(lambda share: planned(question, group, goal * (1 + share)), shares)
+    plans = [jax.tree.map(lambda leaf, i=i: leaf[i], near) for i in range(len(shares))]
+    return optimum_of(question, goal, plans[0], plans[1:])
+
+
+def _missed(question: Question, group: Group, price: jax.Array, log_miss: Any) -> Sample:
+    """Return samples without a plan, whose best compromise misses the goal by so much."""
+    goal = goals(question, group)
+    over, miss = jnp.full_like(goal, 1.0) * price, goal * jnp.exp(log_miss)
+    found = planned(question, group, goal + miss)
+    best = question.exchange(found.total_cost, found.loss)[0] + over * miss
+    return Sample(
+        group=group, goal=goal, best=best, over=over, under=over, feasible=goal < -jnp.inf
+    )
+
+
+def _misses(problem: Problem, shares: list[np.ndarray]) -> list[np.ndarray | None]:
+    """Return, for each part, by how much the samples that count miss the goal at best."""
+    pricing, groups, misses = problem.pricing, problem.drawn.groups(), []
+    for part, share, stack in zip(problem.parts, shares, problem.rows.stacks, strict=True):
+        counted = np.flatnonzero(share)
+        if part.reached or not counted.size:
+            misses.append(None)
+            continue
+        group, goal = groups[part.family].take(part.index[counted]), stack.goal[0][counted]
+        over = np.full_like(goal, pricing.fallback)
+        misses.append(compromise(pricing.question, group, goal, over, pricing.size)[1])
+    return misses
 
 
 class Wall(NamedTuple):
@@ -169,10 +210,7 @@ def _moved(
     at = wall.part.index[[wall.index]]
     group = _group(given, problem, wall.part.family, at)
     goal = goals(question, group)
-    one = jax.tree.map(
-        lambda leaf: leaf[0],
-        Sample(group=group, goal=goal, best=goal, over=goal, under=goal, feasible=goal > 0),
-    )
+    one = jax.tree.map(lambda leaf: leaf[0], _bare(goal, group))
     x, freely = jnp.zeros(1, goal.dtype), question._replace(max_tokens=None)
     found = detail(x, jnp.asarray(point, goal.dtype), one, freely, Commit(True))
     return -wall.push * jnp.log(found.tokens)

@@ -85,8 +85,8 @@ def _grid(
     tried = np.broadcast_to(np.minimum(extra, cap)[:, None, :], (len(extra), *low.shape))
     x = np.concatenate([tried, x])
     seen = Found(x, _finite(values(x)))
-    width = high - low
     for _ in range(_GROWTHS):
+        width = high - low
         best = np.take_along_axis(seen.x, seen.value.argmin(axis=0)[None, :, None], axis=0)[0]
         below = best <= low + 1e-9 * width
         above = (best >= high - 1e-9 * width) & (high < cap)

@@ -109,9 +109,7 @@ def fresh(group, i):
         left = loss - E - A / n**0.34
         with np.errstate(invalid="ignore"):
             share = np.where(left > 0, (B / np.abs(left)) ** (1 / 0.28), np.inf) / unique
-            return np.where(
-                share < 1, -unique * np.log1p(-np.minimum(share, 1 - 1e-16)), np.inf
-            )
+            return np.where(share < 1, -unique * np.log1p(-np.minimum(share, 1 - 1e-16)), np.inf)
 
     return lambda n, d: E + A / n**0.34 + B / (unique * -np.expm1(-d / unique)) ** 0.28, tokens
 
@@ -237,7 +235,9 @@ def test_a_convex_decision_is_the_same_by_either_search(risk, monkeypatch):
     for target in ({"loss": LOSS}, {"budget": 3e22}):
         certified = decide(stack, sj.Flops(), demand(8), risk=risk, level=LEVEL, **target)
         with monkeypatch.context() as patch:
-            patch.setattr("scaling_jax.deciding.problem.outcomes_are_convex", lambda *_: False)
+            patch.setattr(
+                "scaling_jax.deciding.problem.outcomes_are_convex", lambda *_: False
+            )
             searched = decide(stack, sj.Flops(), demand(8), risk=risk, level=LEVEL, **target)
         for kind in ("adaptive", "fixed"):
             one, other = getattr(certified, kind), getattr(searched, kind)

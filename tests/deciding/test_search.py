@@ -54,8 +54,8 @@ def zoomed(function, low, high, cap=None):
 
 def test_zooming_finds_the_lowest_of_several_minima():
     found = zoomed(lambda x: (0.1 * x**2 + np.cos(3 * x))[..., 0], [0.5], [9.0])
-    x = np.linspace(0.5, 9, 4_000_001)
-    assert found.value[0] == approx((0.1 * x**2 + np.cos(3 * x)).min(), rel=1e-12)
+    x = np.linspace(0.5, 9, 1_000_001)
+    assert found.value[0] == approx((0.1 * x**2 + np.cos(3 * x)).min(), rel=1e-9)
 
 
 def test_zooming_looks_beyond_a_box_with_its_best_point_at_an_edge():
