@@ -16,7 +16,7 @@ from scaling_jax.cli.options import (
     Switch,
 )
 from scaling_jax.cli.scenario import Scenario, known_law, scenario
-from scaling_jax.cli.show import print_json, print_table, progress, quantity, start_jax
+from scaling_jax.cli.show import amount, print_json, print_table, progress, quantity, start_jax
 
 if TYPE_CHECKING:
     from scaling_jax.deciding import Commitment, Decision
@@ -118,9 +118,9 @@ class Decide:
             f"{quantity('tokens', model.tokens)} tokens{aim} ({_KINDS['adaptive']})."
         )
         print(
-            f"Expected {_noun(unit)}: {quantity(unit, model.expected)}. Having to choose now "
-            f"costs {quantity(unit, model.regret)} on average, {model.regret_share:.2%} of "
-            f"what the best plans come to, and {quantity(unit, model.worst_regret)} at worst."
+            f"Expected {_noun(unit)}: {amount(unit, model.expected)}. Having to choose now "
+            f"costs {amount(unit, model.regret)} on average, {model.regret_share:.2%} of "
+            f"what the best plans come to, and {amount(unit, model.worst_regret)} at worst."
         )
         print(decision.advice)
         print(_break_even(decision))

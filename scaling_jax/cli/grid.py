@@ -19,7 +19,14 @@ from scaling_jax.cli.options import (
     demand_of,
 )
 from scaling_jax.cli.scenario import Known, Priced, known_law, priced
-from scaling_jax.cli.show import print_json, print_table, progress, quantity, start_jax
+from scaling_jax.cli.show import (
+    print_json,
+    print_table,
+    progress,
+    quantity,
+    start_jax,
+    unit_words,
+)
 
 if TYPE_CHECKING:
     from scaling_jax import grids
@@ -168,7 +175,7 @@ def _axis(text: str, known: Known, cost: Priced) -> tuple[str, str]:
 
 def _units(names: Sequence[str], unit: str) -> dict[str, str]:
     """Return the units of what the vocabulary has none for."""
-    said = "FLOPs" if unit == "flops" else unit
+    said = unit_words(unit)
     known = {"marginal_cost": f"{said} per nat/token", "budget": said}
     known |= {f"{part}_{unit}": said for part in ("train", "serve", "total")}
     known |= {f"baseline.{name}": each for name, each in known.items()}

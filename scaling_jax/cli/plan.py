@@ -5,7 +5,14 @@ from typing import Any
 
 from scaling_jax.cli.options import OptionalPath, Switch
 from scaling_jax.cli.scenario import Scenario, ScenarioOptions
-from scaling_jax.cli.show import print_json, print_table, progress, quantity, start_jax
+from scaling_jax.cli.show import (
+    print_json,
+    print_table,
+    progress,
+    quantity,
+    start_jax,
+    unit_words,
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -122,8 +129,7 @@ def _print(answer: dict[str, Any], asked: Scenario) -> None:
         print(f"It was to {asked.aim(answer['loss'])}.")
     _print_axes(answer, asked)
     change = 1 - answer["cost_ratio"]
-    unit = asked.priced.unit
-    said = "FLOPs" if unit == "flops" else unit
+    said = unit_words(asked.priced.unit)
     print(f"Saves {change:.2%} of the lifetime {said} of the Chinchilla-style baseline.")
     price = f"{-answer['marginal_cost'] / 100:.4g}"
     print(f"0.01 nats less loss costs about {price} more {said}.")

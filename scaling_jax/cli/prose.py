@@ -3,6 +3,8 @@
 import inspect
 from typing import Any
 
+from scaling_jax.cli.show import unit_words
+
 _INPUTS = {
     "loss": "target loss",
     "budget": "budget",
@@ -23,7 +25,6 @@ _INPUTS = {
     "cost.train.peak_flops": "peak speed of a training chip",
     "cost.serve.peak_flops": "peak speed of a serving chip",
 }
-_COUNTS = ("params", "tokens", "tokens_per_param", "loss")
 _PARTS = {"train": "training", "serve": "serving", "total": "training and serving"}
 _MODEL = {
     "params": "parameters",
@@ -48,7 +49,7 @@ def row_name(name: str) -> str:
     part, _, unit = name.partition("_")
     if name in _MODEL or part not in _PARTS:
         return _MODEL.get(name, name.replace("_", " "))
-    return f"{_PARTS[part]}, {'FLOPs' if unit == 'flops' else unit}"
+    return f"{_PARTS[part]}, {unit_words(unit)}"
 
 
 def of_cost(cost: Any, source: str | None) -> dict[str, str]:

@@ -15,7 +15,7 @@ from scaling_jax.cli.options import (
     QualityOptions,
 )
 from scaling_jax.cli.own_files import is_own
-from scaling_jax.cli.show import quantity
+from scaling_jax.cli.show import amount, quantity
 
 if TYPE_CHECKING:
     from scaling_jax.costs import Bill, Demand
@@ -70,8 +70,7 @@ class Priced:
 
     def amount(self, value: Any) -> str:
         """Return an amount for people, with its unit."""
-        text, unit = quantity(self.unit, float(value)), self.unit
-        return text if unit == "dollars" else f"{text} {'FLOPs' if unit == 'flops' else unit}"
+        return amount(self.unit, float(value))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -98,6 +98,17 @@ def print_table(
     console.print(table)
 
 
+def unit_words(unit: str) -> str:
+    """Return what a cost's unit is called in prose: FLOPs, gpu hours."""
+    return "FLOPs" if unit == "flops" else unit.replace("_", " ")
+
+
+def amount(unit: str, value: float) -> str:
+    """Return an amount of a cost for people, with its unit."""
+    text = quantity(unit, value)
+    return text if unit == "dollars" else f"{text} {unit_words(unit)}"
+
+
 def quantity(name: str, value: float) -> str:
     """Format a number for people: 24.2 B, 2.66 T, $1,425,060, 4.823e+23."""
     if name.endswith("dollars"):

@@ -62,8 +62,7 @@ def compute_optimal(
     if "params" in given or "tokens" in given:
         log_params, log_tokens = _beside(law, given, axes)
         return Allocation(params=jnp.exp(log_params), tokens=jnp.exp(log_tokens))
-    target = {"loss": loss, "budget": train_flops}
-    best = plan(law, Flops(), Demand(), axes=axes, **target)
+    best = plan(law, Flops(), Demand(), loss=loss, budget=train_flops, axes=axes)
     return Allocation(params=best.params, tokens=best.tokens)
 
 

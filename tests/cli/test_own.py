@@ -353,6 +353,6 @@ def test_a_file_that_holds_law_and_cost_is_run_once(answer, folder):
 
 def test_a_file_beside_it_can_be_imported(answer, folder):
     (folder / "levels_of_mine.py").write_text("E = 1.69\n")
-    law = "def law(params, tokens):\n    return E + 406.4 / params**0.336 + 410.7 / tokens**0.283\n"
-    (folder / "using.py").write_text(f"from levels_of_mine import E\n{law}")
+    law = "lambda params, tokens: E + 406.4 / params**0.336 + 410.7 / tokens**0.283"
+    (folder / "using.py").write_text(f"from levels_of_mine import E\nlaw = {law}\n")
     assert answer(f"plan {ASKED} --law using.py:law")["loss"] == approx(2.1, rel=1e-9)
