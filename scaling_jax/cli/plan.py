@@ -1,6 +1,7 @@
 """`scaling-jax plan`: the cheapest model for a quality and a demand."""
 
 import dataclasses
+import math
 from typing import Any
 
 from scaling_jax.cli.options import OptionalPath, Switch
@@ -130,7 +131,10 @@ def _print(answer: dict[str, Any], asked: Scenario) -> None:
     _print_axes(answer, asked)
     change = 1 - answer["cost_ratio"]
     said = unit_words(asked.priced.unit)
-    print(f"Saves {change:.2%} of the lifetime {said} of the Chinchilla-style baseline.")
+    if math.isnan(change):
+        print("There is no Chinchilla-style baseline of this quality within the limits.")
+    else:
+        print(f"Saves {change:.2%} of the lifetime {said} of the Chinchilla-style baseline.")
     price = f"{-answer['marginal_cost'] / 100:.4g}"
     print(f"0.01 nats less loss costs about {price} more {said}.")
     if shape := answer.get("shape"):
