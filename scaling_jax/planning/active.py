@@ -16,7 +16,7 @@ from scaling_jax.planning.curves import Point
 from scaling_jax.planning.scenario import Scenario
 from scaling_jax.solve.implicit import Map, eliminate, root
 
-_NEWTON_STEPS = 4
+_NEWTON_STEPS = 5
 
 
 class Active(enum.IntEnum):

@@ -20,8 +20,10 @@ _EXPONENT = 0.33
 # How far u goes into the asymptote of few tokens: their log, relative to the bend.
 _DEEP = 25.0
 _SCAN, _HALVINGS = 64, 50
+# The ends of a curve need not be sharp: at a limit Newton's method finishes.
+_END_HALVINGS = 36
 # By how much log N may be above log D: without a bound, unless less of it reaches further.
-EXCESSES = (100.0, 4.0, 0.0)
+EXCESSES = (100.0, 4.0, 1.0, -2.0, -5.0)
 
 
 class Point(NamedTuple):
@@ -156,7 +158,7 @@ class TokenCurve(NamedTuple):
 
             start = jnp.where(side > 0, best, LOG_TOKENS[0])
             stop = jnp.where(side > 0, end, best)
-            left, right = bisect(beyond, start, stop, _HALVINGS)
+            left, right = bisect(beyond, start, stop, _END_HALVINGS)
             return jnp.where(side > 0, left, right)
 
         first, last = jax.vmap(ends)(jnp.asarray([0.0, 1.0], end.dtype))
@@ -205,7 +207,7 @@ class TokenCurve(NamedTuple):
         """Return the model at the next u of an even sequence."""
         last, before = state
         log_tokens = self._tokens(u)
-        log_params = self._newton(2 * last - before, log_tokens, 3)
+        log_params = self._newton(2 * last - before, log_tokens, 4)
         return self._checked(log_params, log_tokens), (log_params, last)
 
     def at(self, u: jax.Array, near: Point) -> Point:
@@ -242,7 +244,7 @@ class TokenCurve(NamedTuple):
 
     def _checked(self, log_params: jax.Array, log_tokens: jax.Array) -> Point:
         error = jnp.abs(self.log_loss(log_params, log_tokens) - self.target)
-        sound = error < 1e-4
+        sound = error < float(jnp.finfo(error.dtype).eps) ** 0.45
         return Point(jnp.where(sound, log_params, jnp.nan), log_tokens)
 
 
@@ -349,10 +351,10 @@ def lowest_up_to(
 
     def look(_: int, cell: Cell) -> Cell:
         # From the end on, so that of equal values the one of most tokens counts.
-        return lowest_cells(value, cell.right, cell.left, 16, 1, end)[0]
+        return lowest_cells(value, cell.right, cell.left, 12, 1, end)[0]
 
     whole = Cell(0 * end + LOG_TOKENS[0], end, end, end)
-    cell = jax.lax.fori_loop(0, 6, look, whole)
+    cell = jax.lax.fori_loop(0, 7, look, whole)
     return cell.middle, cell.value
 
 

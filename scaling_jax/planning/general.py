@@ -121,7 +121,7 @@ def _plan_of(
     s, point = problem.at(x)
     model = priced(s, point)
     loss = model.loss if s.query.loss is None else jnp.asarray(s.query.loss)
-    base, reached = baseline(s, loss)
+    base, reached = baseline(s, loss, point)
     _, high = problem.bounds(x)
     large = x["params"] >= high["params"] - 1e-12 * jnp.abs(high["params"])
     long = x["tokens"] >= high["tokens"] - 1e-12 * jnp.abs(high["tokens"])

@@ -196,34 +196,35 @@ def _along(s: Scenario, curve: Curve, objective: Objective, form: Smoothness) ->
 def _polished(curve: Curve, objective: Objective, cell: Cell, form: Smoothness) -> Found:
     near = curve.near(cell.middle)
 
-    def value_and_slope(u: jax.Array) -> tuple[jax.Array, jax.Array, Point]:
+    def value_and_slope(u: jax.Array) -> tuple[jax.Array, jax.Array, Any]:
         point = curve.at(u, near)
-        value, slope = jax.jvp(objective, tuple(point), tuple(curve.tangent(u, point)))
-        return value, slope, point
+        value, (by_params, by_tokens) = jax.value_and_grad(objective, (0, 1))(*point)
+        tangent = curve.tangent(u, point)
+        parts = by_params * tangent.log_params, by_tokens * tangent.log_tokens
+        slope = parts[0] + parts[1]
+        return value, slope, (point, slope / (jnp.abs(parts[0]) + jnp.abs(parts[1])))
 
     if form == Smoothness.STEPPED:
         u, _ = zoom(lambda u: objective(*curve.at(u, near)), cell, 6, 17)
         # Off the edge, on its lower side: rounding must not carry the model over it.
         away = float(jnp.finfo(u.dtype).eps) ** 0.65 * (1 + jnp.abs(u))
         sides = jax.vmap(value_and_slope)(jnp.stack([u - away, u + away]))
-        (low, *_), (high, *_) = (jax.tree.map(lambda x, i=i: x[i], sides) for i in (0, 1))
-        lowest, slope, point = jax.tree.map(
-            lambda x: jnp.where((low <= high) | jnp.isnan(high), x[0], x[1]), sides
+        lower = (sides[0][0] <= sides[0][1]) | jnp.isnan(sides[0][1])
+        value, _, (point, slope) = jax.tree.map(
+            lambda x: jnp.where(lower, x[0], x[1]), sides
         )
-        active = jnp.where(jnp.abs(slope) < 1e-4, Active.INSIDE.value, Active.JUMP.value)
+        active = jnp.where(jnp.abs(slope) < 1e-5, Active.INSIDE.value, Active.JUMP.value)
         if isinstance(curve, BudgetCurve):
             full = jnp.where(point.log_tokens >= curve.end, Active.HELD.value, Active.CREST.value)
             active = jnp.where(curve.leaves_over(point), full, active)
-        return Found.at(point, lowest, active)
+        return Found.at(point, value, active)
     if form == Smoothness.SMOOTH:
-        _, value, point = lowest_between(value_and_slope, cell, 5, kinked=False)
+        _, value, (point, _) = lowest_between(value_and_slope, cell, 6, kinked=False)
         return Found.at(point, value, Active.INSIDE)
-    u, value, point = lowest_between(value_and_slope, cell, 17, kinked=True)
+    u, value, (point, _) = lowest_between(value_and_slope, cell, 17, kinked=True)
     reach = float(jnp.finfo(u.dtype).eps) ** 0.4
-    sides = jax.vmap(lambda side: value_and_slope(u + side * reach)[1])(
-        jnp.asarray([-1.0, 1.0], u.dtype)
-    )
-    bent = sides[1] - sides[0] > 1e3 * reach
+    _, _, (_, slopes) = jax.vmap(value_and_slope)(jnp.stack([u - reach, u + reach]))
+    bent = slopes[1] - slopes[0] > 1e3 * reach
     active = jnp.where(bent, Active.KINK.value, Active.INSIDE.value)
     return Found.at(point, value, active)
 
@@ -256,25 +257,32 @@ def _stepped_in_tokens(s: Scenario) -> bool:
     return smoothness(lambda t: s.log_cost(zero, t), zero) == Smoothness.STEPPED
 
 
-def baseline(s: Scenario, loss: Number) -> tuple[Point, jax.Array]:
+def baseline(s: Scenario, loss: Number, known: Point) -> tuple[Point, jax.Array]:
     """Return the model of a loss that is cheapest to train, within the same limits, and
-    whether it was found.
+    whether the search for it has converged.
 
     Differentiable. In closed form where training costs c N D and the law is a sum of powers.
+    `known` is a model of that loss: where the search finds none, or none cheaper, that is it.
     """
     alone, power = s.alone(loss), s.power_sum()
     if power is None or not _trains_by_product(alone):
         held = jax.lax.stop_gradient(alone)
         found = search(held)
         point, error = solve(alone, found, kinked(held))
-        return point, converged(error) & ~jnp.isnan(found.value)
+        exists = ~jnp.isnan(found.value)
+        return _cheaper(alone, point, known, exists), converged(error) | ~exists
     curve = ShareCurve.of(alone, power.log_excess(loss))
     u = jnp.log(curve.terms.beta) - jnp.log(curve.terms.alpha)
     u = jnp.minimum(u, curve.high) if s.query.max_tokens is not None else u
     u = jnp.maximum(u, curve.low) if s.query.max_params is not None else u
     found = curve.feasible()
     u = jnp.where(found, u, 0.0)
-    return curve.at(u, u), found
+    return _cheaper(alone, curve.at(u, u), known, found), found == found
+
+
+def _cheaper(s: Scenario, point: Point, known: Point, exists: jax.Array) -> Point:
+    exists &= ~(s.log_cost(*known) < s.log_cost(*point))
+    return jax.tree.map(lambda x, y: jnp.where(exists, x, y), point, known)
 
 
 def _trains_by_product(s: Scenario) -> bool:
@@ -296,15 +304,8 @@ def reduced_plan(
     bent = kinked(held)
     point, error = solve(s, found, bent)
     loss = s.loss(*point) if s.query.loss is None else jnp.asarray(s.query.loss)
-    base, reached = baseline(s, loss)
-    if s.query.loss is None and s.query.max_params is not None:
-        # The lowest loss of the largest size: no other model reaches it.
-        lowest = (found.active == Active.RISE.value) | (found.active == Active.CREST.value)
-        lowest &= ~reached
-        base = jax.tree.map(lambda x, y: jnp.where(lowest, x, y), point, base)
-        reached |= lowest
-    sound = converged(error) & reached
-    solved = jnp.where(sound, Status.CONVERGED.value, Status.NOT_CONVERGED.value)
+    base, sound = baseline(s, loss, point)
+    solved = jnp.where(converged(error) & sound, Status.CONVERGED.value, Status.NOT_CONVERGED.value)
     return finished(
         priced(s, point),
         priced(s, base, loss),
