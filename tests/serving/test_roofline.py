@@ -163,7 +163,7 @@ def test_bytes_flops_and_cache_against_the_real_model(tied, gated):
         d_model=128, layers=3, heads=8, kv_heads=2, d_ff=384, vocab_size=512,
         tied=tied, gated=gated,
     )  # fmt: skip
-    options = ModelOptions(dtype="float32", remat=False)
+    options = ModelOptions(dtype="float32", remat=False, attention="xla")
     model = nnx.eval_shape(lambda: Transformer(shape, options, rngs=nnx.Rngs(0)))
     graph, state = nnx.split(model)
     sizes = [leaf.size for leaf in jax.tree.leaves(state)]
