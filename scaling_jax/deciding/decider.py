@@ -1,7 +1,7 @@
 """`decide`: which model to commit to when the law, the cost and the demand are uncertain."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -35,9 +35,9 @@ def decide(
     max_params: Number | None = None,
     max_tokens: Number | None = None,
     axes: Mapping[str, Any] | None = None,
-    risk: Literal["mean", "cvar", "regret"] = "mean",
+    risk: str = "mean",
     level: float = 0.9,
-    infeasible: Literal["shortfall", "drop"] = "shortfall",
+    infeasible: str = "shortfall",
     paired: bool = True,
     seed: int = 0,
 ) -> Decision:

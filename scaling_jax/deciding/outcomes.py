@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from scaling_jax._axes import call_cost
 from scaling_jax._pytree import Number, Record
@@ -31,6 +32,8 @@ from scaling_jax.planning.scenario import LOG_TOKENS, law_axes_of
 from scaling_jax.planning.scenario import loss_of as loss_under
 from scaling_jax.solve import increasing_root
 
+# On the device or on the host.
+Array = jax.Array | np.ndarray
 # The tokens of a compromise: points of a grid, and levels of finer ones.
 _POINTS, _LEVELS = 32, 18
 
@@ -67,11 +70,11 @@ class Sample(Record):
     """
 
     group: Group
-    goal: jax.Array
-    best: jax.Array
-    over: jax.Array
-    under: jax.Array
-    feasible: jax.Array
+    goal: Array
+    best: Array
+    over: Array
+    under: Array
+    feasible: Array
 
 
 class Detail(NamedTuple):
@@ -153,7 +156,9 @@ def _adapted(log_params: jax.Array, sample: Sample, question: Question) -> jax.A
         found = group.law.log_tokens_for(sample.goal, log_params, **axes)
     if found is None:
         found = first_root(
-            lambda d: sample.goal - loss_of(group, log_params, d), jnp.zeros_like(last), last
+            lambda d: jnp.asarray(sample.goal) - loss_of(group, log_params, d),
+            jnp.zeros_like(last),
+            last,
         )
     slack = 8 * float(jnp.finfo(last.dtype).eps) * last
     return jnp.where(found <= last + slack, jnp.minimum(found, last), jnp.nan)

@@ -123,7 +123,7 @@ class Seeker(NamedTuple):
     tolerance: float
     extra: np.ndarray
 
-    def detail(self, x: np.ndarray, rows: Rows) -> Detail:
+    def detail(self, x: np.ndarray, rows: Rows) -> Any:
         """Return what comes [m, n] of one model x [m, d] for each row."""
         return _side_by_side(rows, [[each[1] for each in seen] for seen in self._seen(x, rows)])
 
@@ -160,7 +160,7 @@ class Seeker(NamedTuple):
         point = self.reference.copy()
         point[: len(found.x)] *= np.exp(found.x)
         most = (self.question.max_params, self.question.max_tokens)
-        point = np.minimum(point, [np.inf if limit is None else limit for limit in most])
+        point = np.minimum(point, [np.inf if x is None else float(x) for x in most])
         here = self._replace(reference=point, low=0 * found.x, high=0 * found.x)
         if self.convex:
             return here, found.value

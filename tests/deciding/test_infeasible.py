@@ -28,8 +28,10 @@ def demand() -> sj.Demand:
     return sj.Demand(output_tokens=log_normal(2e12, 3, samples=10))
 
 
-@pytest.mark.parametrize("cost", [sj.Flops(), Chips(size=4e9)], ids=["flops", "chips"])
-@pytest.mark.parametrize("risk", ["mean", "cvar", "regret"])
+@pytest.mark.parametrize(
+    ("cost", "risk"),
+    [(sj.Flops(), "mean"), (sj.Flops(), "regret"), (Chips(size=4e9), "cvar")],
+)
 def test_shortfalls_against_a_dense_search(cost, risk):
     stack, served, formula = laws_with_floors(), demand(), formulas_of(cost)
     decision = decide(stack, cost, served, loss=LOSS, risk=risk, level=LEVEL)
