@@ -12,10 +12,8 @@ from scaling_jax.deciding import decide, log_normal
 jax.config.update("jax_enable_x64", True)
 loss = 2.1
 tokens = log_normal(2e12, 5, samples=2000)
-pair = sj.laws.HOFFMANN_2022, sj.laws.BESIROGLU_2024
-# Every demand under both laws: stacks of one length are joint samples, as they stand.
-laws = jax.tree.map(lambda *each: np.repeat(each, len(tokens)), *pair)
-demand = sj.Demand.of_tokens(np.tile(tokens, 2))
+laws = [sj.laws.HOFFMANN_2022, sj.laws.BESIROGLU_2024]  # believed alike; or (law, weight)
+demand = sj.Demand.of_tokens(tokens)
 cost = sj.Dollars(
     train=sj.TrainFleet.of("A100-80GB", "bf16", mfu=0.5),
     serve=sj.ServeFleet.of("A100-40GB", "int8", prefill_mfu=0.5, decode_mfu=0.1),
@@ -36,16 +34,16 @@ print(f"the baseline is within 1 % below {low:.2g} … {high:.2g} tokens of dema
 
 # What committing to each size costs beyond the best plan, in every sample at once.
 sizes = np.geomspace(0.4, 2.2, 150) * decision.adaptive.params
-best = sj.plan(laws, cost, demand, loss=loss).total_cost
 
 
-@jax.jit
-@jax.vmap
-def regret(size):
-    return sj.plan(laws, cost, demand, loss=loss, params=size).total_cost - best
+def regret(law, sizes):
+    cheapest = sj.plan(law, cost, demand, loss=loss).total_cost
+    return [
+        sj.plan(law, cost, demand, loss=loss, params=n).total_cost - cheapest for n in sizes
+    ]
 
 
-regrets = np.asarray(regret(sizes)) / 1e6
+regrets = np.concatenate([regret(law, sizes) for law in laws], axis=1) / 1e6
 figure = Figure(figsize=(10.5, 4), layout="constrained")
 optima, risky = figure.subplots(1, 2)
 bins = np.geomspace(float(decision.plans.params.min()), float(decision.plans.params.max()), 60)

@@ -1,7 +1,7 @@
 """`decide`: which model to commit to when the law, the cost and the demand are uncertain."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -35,9 +35,9 @@ def decide(
     max_params: Number | None = None,
     max_tokens: Number | None = None,
     axes: Mapping[str, Any] | None = None,
-    risk: Literal["mean", "cvar", "regret"] = "mean",
+    risk: str = "mean",
     level: float = 0.9,
-    infeasible: Literal["shortfall", "drop"] = "shortfall",
+    infeasible: str = "shortfall",
     paired: bool = True,
     seed: int = 0,
 ) -> Decision:
@@ -180,8 +180,9 @@ def _seeker(problem: Problem, scale: float, *, adaptive: bool) -> Seeker:
             for limit, each in zip(limits, reference[:d], strict=True)
         ]
     )
-    agreed = adaptive and all(part.reached for part in problem.parts)
-    margin = 0.0 if agreed else _MARGIN
+    # Where each has a plan, the best size is among theirs; and one that all share is it.
+    within = all(part.reached for part in problem.parts) and (adaptive or not logs.any())
+    margin = 0.0 if within else _MARGIN
     some = order[np.linspace(0, len(order) - 1, min(_EXTRA, len(order))).astype(int)]
     return Seeker(
         adaptive=adaptive,
@@ -213,7 +214,8 @@ def _commit(
             "no one model has an outcome in every sample, so that none can be committed to; "
             "relax a limit, or look at the samples' own plans"
         )
-    outcome, tokens, loss, cost = (each[0] for each in seeker.detail(found.x[None], rows))
+    settled, value = seeker.settled(found, rows, risk)
+    outcome, tokens, loss, cost = (each[0] for each in settled.detail(settled.low[None], rows))
     best, weights = rows.best[0], rows.weights[0]
     regret = np.maximum(outcome - best, 0)  # below it only by rounding
     resource = question.exchange(cost, loss)[1]
@@ -221,14 +223,14 @@ def _commit(
     reached = float((weights * (resource <= rows.goal[0] * (1 + slack))).sum())
     expected_regret = float((regret * weights).sum())
     return Commitment(
-        params=float(seeker.reference[0] * np.exp(found.x[0])),
+        params=float(settled.reference[0]),
         tokens=median(tokens, weights),
         tokens_interval=central(tokens, weights),
         loss_interval=central(loss, weights),
         cost_interval=central(cost, weights),
         # What was dropped is not reached either.
         reaches=reached * problem.share if problem.dropped else reached,
-        risk=found.value,
+        risk=value,
         certificate="convex" if seeker.convex else "grid",
         gap=found.gap,
         expected=float((outcome * weights).sum()),

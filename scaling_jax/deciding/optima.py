@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from scaling_jax.deciding.blocks import in_blocks
-from scaling_jax.deciding.outcomes import Question, Sample
+from scaling_jax.deciding.outcomes import Array, Question, Sample
 from scaling_jax.deciding.scalar import host_loop, least
 from scaling_jax.deciding.scenarios import Group
 from scaling_jax.planning import Plan, plan
@@ -27,7 +27,7 @@ from scaling_jax.planning.records import Query
 from scaling_jax.solve import Status
 
 # How far from the goal, on both sides, prices are looked for, as shares of it.
-_SIDE = [float(each) for each in np.geomspace(3e-3, 0.6, 6)]
+_SIDE = [float(each) for each in np.geomspace(3e-3, 0.6, 4)]
 SHARES = (*_SIDE, *(-each for each in _SIDE))
 # The logs of the shares by which a compromise misses the goal.
 _LEAST_MISS, _LARGEST_MISS = -14.0, 14.0
@@ -37,18 +37,19 @@ _POINTS, _LEVELS = 41, 20
 class Optimum(NamedTuple):
     """What is best in each sample: its goal and plan, the outcome J*, and the two prices."""
 
-    goal: jax.Array
+    goal: Array
     plans: Plan
-    best: jax.Array
-    over: jax.Array
-    under: jax.Array
+    best: Array
+    over: Array
+    under: Array
 
 
 def goals(question: Question, group: Group) -> jax.Array:
     """Return the loss or the budget that each sample aims at."""
     shape = jnp.shape(jax.tree.leaves(group)[0])
     if question.match_params is None:
-        return jnp.full(shape, question.budget if question.loss is None else question.loss)
+        goal = question.budget if question.loss is None else question.loss
+        return jnp.full(shape, jnp.asarray(goal))
     match = {
         name: jnp.full(shape, value)
         for name, value in question._asdict().items()
@@ -59,9 +60,16 @@ def goals(question: Question, group: Group) -> jax.Array:
 
 def planned(question: Question, group: Group, goal: Any) -> Plan:
     """Return the plan of every sample for a goal."""
-    target = {"budget" if question.at_budget else "loss": goal}
-    limits = {"max_params": question.max_params, "max_tokens": question.max_tokens}
-    return plan(group.law, group.cost, group.demand, **target, **limits, axes=group.axes)
+    return plan(
+        group.law,
+        group.cost,
+        group.demand,
+        loss=None if question.at_budget else goal,
+        budget=goal if question.at_budget else None,
+        max_params=question.max_params,
+        max_tokens=question.max_tokens,
+        axes=group.axes,
+    )
 
 
 @jax.jit
@@ -154,8 +162,9 @@ def assessed(
     under = np.where(np.isfinite(found.under), found.under, over)
     best, missed = np.array(found.best), np.flatnonzero(~reached)
     if missed.size:
-        some = jax.tree.map(lambda leaf: leaf[missed], (group, found.goal, over))
-        best[missed] = compromise(question, *some, size)[0]
+        goal = np.asarray(found.goal)[missed]
+        some = compromise(question, group.take(missed), goal, over[missed], size)
+        best[missed] = some[0]
     return Sample(
         group=group, goal=found.goal, best=best, over=over, under=under, feasible=reached
     )

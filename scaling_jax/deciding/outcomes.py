@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from scaling_jax._axes import call_cost
 from scaling_jax._pytree import Number, Record
@@ -31,6 +32,8 @@ from scaling_jax.planning.scenario import LOG_TOKENS, law_axes_of
 from scaling_jax.planning.scenario import loss_of as loss_under
 from scaling_jax.solve import increasing_root
 
+# On the device or on the host.
+Array = jax.Array | np.ndarray
 # The tokens of a compromise: points of a grid, and levels of finer ones.
 _POINTS, _LEVELS = 32, 18
 
@@ -67,11 +70,11 @@ class Sample(Record):
     """
 
     group: Group
-    goal: jax.Array
-    best: jax.Array
-    over: jax.Array
-    under: jax.Array
-    feasible: jax.Array
+    goal: Array
+    best: Array
+    over: Array
+    under: Array
+    feasible: Array
 
 
 class Detail(NamedTuple):
@@ -107,24 +110,20 @@ def detail(
         question: the target and the limits.
         commit: how tokens are committed to.
     """
+    # The numbers themselves, not their logarithms, decide on which side of a step they are.
     params = reference[0] * jnp.exp(x[0])
-    log_params = jnp.log(params)
     group, exact = sample.group, commit.adaptive and commit.compromise != "all"
-    if not commit.adaptive:
-        log_tokens = jnp.log(reference[1] * jnp.exp(x[1]))
-    elif commit.compromise == "all":
-        log_tokens = _compromise(log_params, sample, question)
+    if commit.adaptive:
+        tokens = jnp.exp(_tokens(jnp.log(params), sample, question, commit.compromise))
     else:
-        log_tokens = _adapted(log_params, sample, question)
-        if commit.compromise == "some":
-            other = _compromise(log_params, sample, question)
-            log_tokens = jnp.where(sample.feasible, log_tokens, other)
-    loss, cost = loss_of(group, log_params, log_tokens), cost_of(group, log_params, log_tokens)
+        tokens = reference[1] * jnp.exp(x[1])
+    loss = loss_of(group, jnp.log(params), jnp.log(tokens))
+    cost = cost_of(group, params, tokens)
     objective, resource = question.exchange(cost, loss)
     outcome = priced(objective, resource, sample)
     if exact:  # the goal is met, but for rounding
         outcome = jnp.where(sample.feasible, objective, outcome)
-    return Detail(outcome, jnp.exp(log_tokens), loss, cost)
+    return Detail(outcome, tokens, loss, cost)
 
 
 def priced(objective: Any, resource: Any, sample: Sample) -> jax.Array:
@@ -132,6 +131,18 @@ def priced(objective: Any, resource: Any, sample: Sample) -> jax.Array:
     lack = resource - sample.goal
     missing, better = jnp.maximum(lack, 0.0), jnp.minimum(lack, 0.0)
     return objective + sample.over * missing + sample.under * better
+
+
+def _tokens(
+    log_params: jax.Array, sample: Sample, question: Question, compromise: str
+) -> jax.Array:
+    """Return log D as it is adapted."""
+    if compromise == "all":
+        return _compromise(log_params, sample, question)
+    exact = _adapted(log_params, sample, question)
+    if compromise == "no":
+        return exact
+    return jnp.where(sample.feasible, exact, _compromise(log_params, sample, question))
 
 
 def _adapted(log_params: jax.Array, sample: Sample, question: Question) -> jax.Array:
@@ -145,7 +156,9 @@ def _adapted(log_params: jax.Array, sample: Sample, question: Question) -> jax.A
         found = group.law.log_tokens_for(sample.goal, log_params, **axes)
     if found is None:
         found = first_root(
-            lambda d: sample.goal - loss_of(group, log_params, d), jnp.zeros_like(last), last
+            lambda d: jnp.asarray(sample.goal) - loss_of(group, log_params, d),
+            jnp.zeros_like(last),
+            last,
         )
     slack = 8 * float(jnp.finfo(last.dtype).eps) * last
     return jnp.where(found <= last + slack, jnp.minimum(found, last), jnp.nan)
@@ -159,12 +172,15 @@ def _spending(log_params: jax.Array, sample: Sample, last: jax.Array) -> jax.Arr
         left = (sample.goal / jnp.exp(log_params) - rates.serve) / rates.train
         found = jnp.log(jnp.where(left > 0, left, jnp.nan))
         return jnp.minimum(found, last)
-    rest = cost_of(group, log_params, last) <= sample.goal
+
+    def log_cost(log_tokens: jax.Array) -> jax.Array:
+        return jnp.log(cost_of(group, jnp.exp(log_params), jnp.exp(log_tokens)))
+
+    goal = jnp.log(sample.goal)
+    rest = log_cost(last) <= goal
     # A branch that is not taken must still be finite: its root is then the middle.
-    goal = jnp.where(rest, cost_of(group, log_params, last / 2), sample.goal)
-    found = increasing_root(
-        lambda d: jnp.log(cost_of(group, log_params, d) / goal), jnp.zeros_like(last), last
-    )
+    goal = jnp.where(rest, log_cost(last / 2), goal)
+    found = increasing_root(lambda d: log_cost(d) - goal, jnp.zeros_like(last), last)
     return jnp.where(rest, last, found)
 
 
@@ -174,7 +190,8 @@ def _compromise(log_params: jax.Array, sample: Sample, question: Question) -> ja
     group, last = sample.group, _last(log_params, sample.group, question)
 
     def outcome(log_tokens: jax.Array) -> jax.Array:
-        cost, loss = (f(group, log_params, log_tokens) for f in (cost_of, loss_of))
+        cost = cost_of(group, jnp.exp(log_params), jnp.exp(log_tokens))
+        loss = loss_of(group, log_params, log_tokens)
         value = priced(*question.exchange(cost, loss), sample)
         return jnp.where(jnp.isnan(value), jnp.inf, value)
 
@@ -198,10 +215,10 @@ def loss_of(group: Group, log_params: jax.Array, log_tokens: jax.Array) -> jax.A
     return jnp.asarray(loss_under(group.law, log_params, log_tokens, group.axes))
 
 
-def cost_of(group: Group, log_params: jax.Array, log_tokens: jax.Array) -> jax.Array:
+def cost_of(group: Group, params: jax.Array, tokens: jax.Array) -> jax.Array:
     """Return the total costs of models."""
-    n, d = jnp.exp(log_params), jnp.exp(log_tokens)
-    return jnp.asarray(call_cost(group.cost, n, d, group.demand, **group.axes).total)
+    bill = call_cost(group.cost, params, tokens, group.demand, **group.axes)
+    return jnp.asarray(bill.total)
 
 
 @jax.jit(static_argnames="commit")

@@ -32,7 +32,7 @@ class Part(NamedTuple):
     """Those samples of a family that have a plan, or those that have none."""
 
     family: int
-    index: np.ndarray
+    members: np.ndarray
     reached: bool
 
 
@@ -119,8 +119,8 @@ def with_plans(problem: Problem) -> tuple[list[Group], list[np.ndarray]]:
     drawn, parts = problem.drawn, [part for part in problem.parts if part.reached]
     groups = drawn.groups()
     return (
-        [groups[part.family].take(part.index) for part in parts],
-        [drawn.weights[part.family][part.index] for part in parts],
+        [groups[part.family].take(part.members) for part in parts],
+        [drawn.weights[part.family][part.members] for part in parts],
     )
 
 
@@ -165,7 +165,7 @@ def _parts(reached: list[np.ndarray], *, drop: bool) -> list[Part]:
         parts.append(Part(family, np.flatnonzero(each), True))
         if not drop:
             parts.append(Part(family, np.flatnonzero(~each), False))
-    return [part for part in parts if part.index.size]
+    return [part for part in parts if part.members.size]
 
 
 def _rows(
@@ -183,7 +183,7 @@ def _rows(
         )
         sample = pricing.assessed(group, best)
         stacks.append(Stack.of(sample, 1, pricing.size_of(sample)))
-    share = np.concatenate([weights[part.family][part.index] for part in parts])[None]
+    share = np.concatenate([weights[part.family][part.members] for part in parts])[None]
     return Rows.of(stacks, share / share.sum())
 
 

@@ -29,16 +29,16 @@ MEAN = Risk("mean", 0.0)
 
 
 class Tail(NamedTuple):
-    """The samples that a risk [m] is made of: indices [m, k], or None for all; weights."""
+    """The samples that a risk [m] is made of: members [m, k], or None for all; weights."""
 
     value: np.ndarray
-    index: np.ndarray | None
+    members: np.ndarray | None
     weight: np.ndarray
 
     def of(self, slopes: np.ndarray) -> np.ndarray:
         """Return the weighted sums [m, d] of what belongs to each sample, [m, n, d]."""
-        if self.index is not None:
-            slopes = np.take_along_axis(slopes, self.index[:, :, None], axis=1)
+        if self.members is not None:
+            slopes = np.take_along_axis(slopes, self.members[:, :, None], axis=1)
         return np.einsum("mnd,mn->md", slopes, self.weight)
 
 

@@ -14,9 +14,9 @@ _SCAN, _HALVINGS, _NEWTON = 24, 28, 2
 
 
 def least(
-    function: Callable[[jax.Array], jax.Array],
-    low: jax.Array,
-    high: jax.Array,
+    function: Callable[[Any], Any],
+    low: Any,
+    high: Any,
     points: int,
     levels: int,
     loop: Callable[..., Any] = jax.lax.fori_loop,

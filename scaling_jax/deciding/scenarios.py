@@ -99,17 +99,17 @@ def scenarios(
     members = families(laws)
     functions = [*(law for law, _ in members), cost]
     numeric = [each for each in functions if is_numeric(each)]
-    *numeric, demands, axes = as_floats(
+    *numeric, demands, named = as_floats(
         **{str(i): each for i, each in enumerate(numeric)}, demand=demands, axes=dict(axes)
     )
     dtype = jax.tree.leaves(demands)[0].dtype
     arguments = [(0.0, 0.0)] * len(members) + [(0.0, 0.0, demands)]
     held = iter(numeric)
     *laws, cost = (
-        next(held) if is_numeric(each) else PlainFunction(each, of, axes, dtype)
+        next(held) if is_numeric(each) else PlainFunction(each, of, named, dtype)
         for each, of in zip(functions, arguments, strict=True)
     )
-    given = Given(tuple(laws), cost, demands, axes)
+    given = Given(tuple(laws), cost, demands, named)
     given = jax.tree.map(np.asarray, given)
     share = _shares([weight for _, weight in members])
     kept = [i for i, each in enumerate(share) if each > 0]

@@ -19,6 +19,8 @@ from scaling_jax.deciding.risks import Risk, Tail, tail
 
 # Outcomes that are held in memory at once.
 _AT_ONCE = 2**21
+# How far, in log N and log D, what a grid has found is polished.
+_REACH = (0.1, 0.01)
 
 
 class Stack(NamedTuple):
@@ -121,7 +123,7 @@ class Seeker(NamedTuple):
     tolerance: float
     extra: np.ndarray
 
-    def detail(self, x: np.ndarray, rows: Rows) -> Detail:
+    def detail(self, x: np.ndarray, rows: Rows) -> Any:
         """Return what comes [m, n] of one model x [m, d] for each row."""
         return _side_by_side(rows, [[each[1] for each in seen] for seen in self._seen(x, rows)])
 
@@ -150,6 +152,27 @@ class Seeker(NamedTuple):
     def _blocks(self, x: np.ndarray, stack: Stack) -> list[np.ndarray]:
         return stack.each(np.asarray(x, self.reference.dtype))
 
+    def settled(self, found: Found, rows: Rows, risk: Risk) -> tuple["Seeker", float]:
+        """Return the search ended at a model whose numbers are those that are reported.
+
+        Next to a step of the cost, rounding may put them on its other side.
+        """
+        point = self.reference.copy()
+        point[: len(found.x)] *= np.exp(found.x)
+        most = (self.question.max_params, self.question.max_tokens)
+        point = np.minimum(point, [np.inf if x is None else float(x) for x in most])
+        here = self._replace(reference=point, low=0 * found.x, high=0 * found.x)
+        if self.convex:
+            return here, found.value
+        slack = 8 * float(np.finfo(point.dtype).eps)
+        near = [
+            here._replace(reference=point * np.array([1 - side * slack, 1.0]))
+            for side in ((0, 1) if point[0] == most[0] else (0, 1, -1))
+        ]
+        values = [each._risk(each.low[None], rows, risk)[0][0] for each in near]
+        best = int(np.argmin(np.array(values) > min(values) + self.tolerance))
+        return near[best], float(values[best])
+
     def least(self, rows: Rows, risk: Risk) -> list[Found]:
         """Return the model of least risk for each row."""
         low, high = (np.tile(edge, (len(rows.weights), 1)) for edge in (self.low, self.high))
@@ -169,7 +192,30 @@ class Seeker(NamedTuple):
             tolerance=self.tolerance,
             extra=self.extra,
         )
-        return [Found(x, float(value), None) for x, value in zip(*seen, strict=True)]
+        return self._polished(
+            [Found(x, float(value), None) for x, value in zip(*seen, strict=True)], rows, risk
+        )
+
+    def _polished(self, found: list[Found], rows: Rows, risk: Risk) -> list[Found]:
+        """Return what cutting planes lower, near what a grid has found.
+
+        Along a slanted kink, as of a CVaR or a largest regret, windows get stuck; outcomes are
+        mostly convex on so small a scale, and what is not lower is not taken.
+        """
+        for reach in _REACH:
+            x = np.array([each.x for each in found])
+            again = cutting.minimise(
+                lambda x: self._risk(x, rows, risk),
+                x - reach,
+                x + reach,
+                self.tolerance,
+                self.cap,
+            )
+            found = [
+                Found(new.x, float(new.value), None) if new.value < old.value else old
+                for new, old in zip(again, found, strict=True)
+            ]
+        return found
 
     def _risk(self, x: np.ndarray, rows: Rows, risk: Risk) -> tuple[np.ndarray, np.ndarray]:
         """Return the risks [m] of models [m, d], and subgradients.

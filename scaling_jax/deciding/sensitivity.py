@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from scaling_jax.deciding.optima import SHARES, Optimum, compromise, goals, optimum_of, planned
-from scaling_jax.deciding.outcomes import Commit, Question, Sample, detail
+from scaling_jax.deciding.outcomes import Array, Commit, Question, Sample, detail
 from scaling_jax.deciding.problem import Part, Problem
 from scaling_jax.deciding.records import Decision
 from scaling_jax.deciding.risks import Risk
@@ -131,7 +131,7 @@ def _risk(
         counted = np.flatnonzero(share)
         if not counted.size:
             continue
-        group = _group(given, problem, part.family, part.index[counted])
+        group = _group(given, problem, part.family, part.members[counted])
         if not part.reached:
             sample = _missed(question, group, typical, miss)
         elif adaptive and not regret:  # no price enters
@@ -156,7 +156,7 @@ def _group(given: Given, problem: Problem, family: int, index: np.ndarray) -> Gr
     return given.group(family, {name: order[index] for name, order in orders.items()})
 
 
-def _bare(goal: jax.Array, group: Group) -> Sample:
+def _bare(goal: Array, group: Group) -> Sample:
     """Return samples that have a plan, without prices."""
     reached = jnp.ones(goal.shape, bool)
     return Sample(group=group, goal=goal, best=goal, over=goal, under=goal, feasible=reached)
@@ -189,7 +189,7 @@ def _misses(problem: Problem, shares: list[np.ndarray]) -> list[np.ndarray | Non
         if part.reached or not counted.size:
             misses.append(None)
             continue
-        group, goal = groups[part.family].take(part.index[counted]), stack.goal[0][counted]
+        group, goal = groups[part.family].take(part.members[counted]), stack.goal[0][counted]
         over = np.full_like(goal, pricing.fallback)
         misses.append(compromise(pricing.question, group, goal, over, pricing.size)[1])
     return misses
@@ -199,7 +199,7 @@ class Wall(NamedTuple):
     """The sample that holds the size up, and dR/dlog N over its dlog D/dlog N."""
 
     part: Part
-    index: int
+    member: int
     push: float
 
 
@@ -207,7 +207,7 @@ def _moved(
     given: Given, question: Question, problem: Problem, point: np.ndarray, wall: Wall
 ) -> jax.Array:
     """Return a number whose derivative is what the moving wall adds to the risk's."""
-    at = wall.part.index[[wall.index]]
+    at = wall.part.members[[wall.member]]
     group = _group(given, problem, wall.part.family, at)
     goal = goals(question, group)
     one = jax.tree.map(lambda leaf: leaf[0], _bare(goal, group))

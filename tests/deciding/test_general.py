@@ -109,7 +109,9 @@ def fresh(group, i):
         left = loss - E - A / n**0.34
         with np.errstate(invalid="ignore"):
             share = np.where(left > 0, (B / np.abs(left)) ** (1 / 0.28), np.inf) / unique
-            return np.where(share < 1, -unique * np.log1p(-np.minimum(share, 1 - 1e-16)), np.inf)
+            return np.where(
+                share < 1, -unique * np.log1p(-np.minimum(share, 1 - 1e-16)), np.inf
+            )
 
     return lambda n, d: E + A / n**0.34 + B / (unique * -np.expm1(-d / unique)) ** 0.28, tokens
 
@@ -122,7 +124,7 @@ def prices(decision) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return best, over, under
 
 
-def check(decision, cost, risk, max_params=np.inf, max_tokens=np.inf):
+def check(decision, cost, risk, max_params=np.inf, max_tokens=np.inf, rel=1e-8):
     """Hold both commitments to dense searches over sizes, and over sizes and tokens."""
     cases = cases_of(decision, cost)
     best, over, under = prices(decision)
@@ -137,15 +139,15 @@ def check(decision, cost, risk, max_params=np.inf, max_tokens=np.inf):
         return oracle.risk(outcome, best, weights, risk, LEVEL)
 
     model = decision.adaptive
-    assert adaptive(np.array([model.params]))[0] == approx(model.risk, rel=1e-8)
+    assert adaptive(np.array([model.params]))[0] == approx(model.risk, rel=rel)
     assert model.params <= max_params
     assert model.tokens_interval[1] <= max_tokens * (1 + 1e-12)
     for width in (2.0, 2e-2, 2e-4):
         sizes = model.params * np.exp(np.linspace(-width, width, 2001))
         dense = adaptive(sizes[sizes <= max_params])
-        assert model.risk <= np.min(dense) * (1 + 1e-9)
+        assert model.risk <= np.min(dense) * (1 + rel)
     model = decision.fixed
-    assert fixed(model.params, model.tokens) == approx(model.risk, rel=1e-8)
+    assert fixed(model.params, model.tokens) == approx(model.risk, rel=rel)
     assert model.params <= max_params
     assert model.tokens <= max_tokens
     for width in (2.0, 2e-2, 2e-4):
@@ -157,13 +159,19 @@ def check(decision, cost, risk, max_params=np.inf, max_tokens=np.inf):
         assert model.regret >= 0
 
 
-@pytest.mark.parametrize("risk", RISKS)
 @pytest.mark.parametrize(
-    ("cost", "certificate"),
-    [(sj.Flops(), "convex"), (Chips(size=2e9), "grid"), (roofline, "grid")],
-    ids=["flops", "chips", "roofline"],
+    ("cost", "risk", "certificate"),
+    [
+        (sj.Flops(), "mean", "convex"),
+        (sj.Flops(), "cvar", "convex"),
+        (sj.Flops(), "regret", "convex"),
+        (Chips(size=2e9), "mean", "grid"),
+        (Chips(size=2e9), "regret", "grid"),
+        (roofline, "cvar", "grid"),
+        (roofline, "regret", "grid"),
+    ],
 )
-def test_a_mixture_of_two_families_against_a_dense_search(risk, cost, certificate):
+def test_a_mixture_of_two_families_against_a_dense_search(cost, risk, certificate):
     mixture = laws.Mixture(laws=(chinchilla(7), coupled(5)), weights=(1.0, 3.0))
     decision = decide(mixture, cost, demand(11), loss=LOSS, risk=risk, level=LEVEL)
     assert decision.samples == 22
@@ -186,11 +194,13 @@ def test_an_own_law_with_an_axis_against_a_dense_search(risk):
     )
     assert decision.problem.drawn.uncertain == (("law", "demand", "unique"),)
     assert decision.adaptive.certificate == "grid"
-    check(decision, sj.Flops(), risk)
+    check(decision, sj.Flops(), risk, rel=1e-7)  # tokens grow without bound at a wall
 
 
-@pytest.mark.parametrize("cost", [sj.Flops(), Chips(size=2e9)], ids=["flops", "chips"])
-@pytest.mark.parametrize("risk", RISKS)
+@pytest.mark.parametrize(
+    ("cost", "risk"),
+    [(sj.Flops(), "mean"), (sj.Flops(), "regret"), (Chips(size=2e9), "cvar")],
+)
 def test_limits_are_kept_by_both_commitments(cost, risk):
     free = decide(chinchilla(9), cost, demand(9), loss=LOSS, risk=risk, level=LEVEL)
     for limits in ({"max_params": 0.7}, {"max_tokens": 0.7}):
@@ -229,15 +239,13 @@ def test_one_sample_is_plan_whatever_the_law_and_the_cost(risk):
         assert (model.gap, model.reaches) == (None, 1.0)
 
 
-@pytest.mark.parametrize("risk", RISKS)
+@pytest.mark.parametrize("risk", ["mean", "cvar"])
 def test_a_convex_decision_is_the_same_by_either_search(risk, monkeypatch):
     stack = coupled(8)
     for target in ({"loss": LOSS}, {"budget": 3e22}):
         certified = decide(stack, sj.Flops(), demand(8), risk=risk, level=LEVEL, **target)
         with monkeypatch.context() as patch:
-            patch.setattr(
-                "scaling_jax.deciding.problem.outcomes_are_convex", lambda *_: False
-            )
+            patch.setattr("scaling_jax.deciding.problem.outcomes_are_convex", lambda *_: False)
             searched = decide(stack, sj.Flops(), demand(8), risk=risk, level=LEVEL, **target)
         for kind in ("adaptive", "fixed"):
             one, other = getattr(certified, kind), getattr(searched, kind)

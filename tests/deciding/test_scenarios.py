@@ -77,8 +77,11 @@ def test_families_come_by_list_weights_mixture_and_source():
         ([(one, 1.0), (other, 3.0)], [0.25, 0.75]),
         ([(one, 1), (sourced, 3)], [0.25, 0.75]),
         (laws.Mixture(laws=(one, other), weights=(2.0, 2.0)), [0.5, 0.5]),
-        ([(one, 1), (laws.Mixture(laws=(one, other), weights=(1.0, 2.0)), 1)], [1 / 2, 1 / 6, 1 / 3]),
-    ]:  # fmt: skip
+        (
+            [one, laws.Mixture(laws=(one, other), weights=(1.0, 2.0))],
+            [1 / 2, 1 / 6, 1 / 3],
+        ),
+    ]:
         found = drawn(given, demands(1))
         assert [w.sum() for w in found.weights] == [approx(share) for share in shares]
         assert found.uncertain == (("law",),)
