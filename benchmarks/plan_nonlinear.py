@@ -156,15 +156,18 @@ def main() -> None:
     scipy_rate = SCIPY_SCENARIOS / (time.perf_counter() - start)
     ours = np.asarray(plan("coupled", loss, demand).total_cost)
     print(f"scipy.optimize.minimize_scalar loop: {scipy_rate:,.0f} plans/s")
-    print(f"cost, ours over theirs: {np.min(ours / theirs) - 1:.1e} to {np.max(ours / theirs) - 1:.1e}\n")
-    print(f"{'case':18s} first call   plans/s in batches of {BATCH:,} (x scipy)   converged")
+    ratio = ours / theirs - 1
+    print(f"cost, ours over theirs: {ratio.min():.1e} to {ratio.max():.1e}\n")
+    print(f"batches of {BATCH:,}")
+    print(f"{'case':18s} first call   plans/s (x scipy)   converged")
     for case in CASES:
         count = BATCH if case != "interval choice" else BATCH // 5
         loss, demand = map(jnp.asarray, scenarios(count))
         first = first_call_apart(case)
-        rate = count / seconds(lambda l, d, c=case: plan(c, l, d), loss, demand, repeats=3)
+        rate = count / seconds(lambda x, d, c=case: plan(c, x, d), loss, demand, repeats=3)
         solved = float(np.mean(np.asarray(plan(case, loss, demand).status) == 0))
-        print(f"{case:18s} {first:8.2f} s {rate:18,.0f} ({rate / scipy_rate:6,.0f}) {solved:20.1%}")
+        times = f"{rate:18,.0f} ({rate / scipy_rate:6,.0f})"
+        print(f"{case:18s} {first:8.2f} s {times} {solved:20.1%}")
     law = jax.tree.map(jnp.asarray, LAW)
     loss, demand = map(jnp.asarray, scenarios(BATCH))
     value = jax.jit(jax.vmap(total_cost, (None, 0, 0)))

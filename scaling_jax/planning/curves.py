@@ -63,7 +63,8 @@ class ShareCurve(NamedTuple):
     def _least(self) -> Point:
         t = self.terms
         return Point(
-            (t.log_a - self.log_excess) / t.alpha, (t.log_b - self.log_excess) / t.beta
+            jnp.asarray((t.log_a - self.log_excess) / t.alpha),
+            jnp.asarray((t.log_b - self.log_excess) / t.beta),
         )
 
     def feasible(self) -> jax.Array:
@@ -130,7 +131,7 @@ class TokenCurve(NamedTuple):
         end = jnp.minimum(_cap(s.query.max_tokens, LOG_TOKENS[1]), LOG_TOKENS[1]) + 0 * target
 
         def within(excess: jax.Array) -> "TokenCurve":
-            bare = cls(s.log_loss, target, most, excess, end, end, target < target)
+            bare = cls(s.log_loss, target, most, excess, end, end, target < target)  # noqa: PLR0124 (false, typed as the target)
             return bare._ended(end)
 
         excesses = jnp.asarray(EXCESSES, target.dtype)

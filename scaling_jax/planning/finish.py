@@ -23,8 +23,8 @@ def priced(s: Scenario, point: Point, loss: Number | None = None) -> PricedModel
         params=jnp.exp(point.log_params),
         tokens=jnp.exp(point.log_tokens),
         loss=jnp.asarray(s.loss(*point) if loss is None else loss),
-        train_cost=bill.train + zero,
-        serve_cost=bill.serve + zero,
+        train_cost=jnp.asarray(bill.train + zero),
+        serve_cost=jnp.asarray(bill.serve + zero),
     )
 
 
@@ -59,7 +59,7 @@ def limit_of(query: Query, active: jax.Array) -> jax.Array:
         code += jnp.where(size, Limit.MAX_PARAMS.value, 0)
     if query.max_tokens is not None:
         code += jnp.where(data, Limit.MAX_TOKENS.value, 0)
-    return code
+    return code.astype(jnp.int32)
 
 
 def finished(

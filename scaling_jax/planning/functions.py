@@ -84,7 +84,7 @@ def as_pytree(
     """
     if is_numeric(function):
         return function
-    scalars = jax.tree.map(lambda _: vary(np.zeros((), dtype)), (arguments, dict(axes)))
+    scalars = jax.tree.map(lambda _: vary(jnp.zeros((), dtype)), (arguments, dict(axes)))
 
     def call(arguments: Any, axes: Any) -> Any:
         return jax.tree.map(lambda x: jnp.asarray(x, dtype), function(*arguments, **axes))

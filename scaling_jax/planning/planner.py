@@ -184,7 +184,7 @@ def compiled_plan(
     power = None if lists else as_power_sum(law, axes)
     if not general and power is not None and isinstance(cost, LinearCost):
         allowed = valid((law, cost, demand, query))
-        law, cost, demand, query = map(sane, (law, cost, demand, query))
+        law, cost, demand, query = sane(law), sane(cost), sane(demand), sane(query)
         return exact_plan(
             Scenario(law, cost, demand, resolved(law, query, axes), axes), allowed
         )

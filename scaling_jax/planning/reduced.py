@@ -134,7 +134,7 @@ def _fixed(s: Scenario, form: Smoothness) -> Found:
     assert q.tokens is not None
     log_tokens = jnp.log(q.tokens) + zero
     if q.loss is None:
-        return _at_tokens(s, log_tokens).where(True)
+        return _at_tokens(s, log_tokens).where(jnp.asarray(True))
     most = zero + (LOG_PARAMS[1] if q.max_params is None else jnp.log(q.max_params))
     return Found.at(Point(smallest_params(s, log_tokens, most), log_tokens), zero, Active.DATA)
 
@@ -177,7 +177,7 @@ def _along(s: Scenario, curve: Curve, objective: Objective, form: Smoothness) ->
 
     low, high = jnp.minimum(curve.low, curve.high), jnp.maximum(curve.low, curve.high)
 
-    def look(_: int, cells: list[Cell]) -> list[Cell]:
+    def look(_: Any, cells: list[Cell]) -> list[Cell]:
         """Search again, two cells to either side of the lowest point."""
         left, middle, right, _ = cells[0]
         left = jnp.maximum(middle - 2 * (middle - left), low)
@@ -210,12 +210,12 @@ def _polished(curve: Curve, objective: Objective, cell: Cell, form: Smoothness) 
         away = float(jnp.finfo(u.dtype).eps) ** 0.65 * (1 + jnp.abs(u))
         sides = jax.vmap(value_and_slope)(jnp.stack([u - away, u + away]))
         lower = (sides[0][0] <= sides[0][1]) | jnp.isnan(sides[0][1])
-        value, _, (point, slope) = jax.tree.map(
-            lambda x: jnp.where(lower, x[0], x[1]), sides
-        )
+        value, _, (point, slope) = jax.tree.map(lambda x: jnp.where(lower, x[0], x[1]), sides)
         active = jnp.where(jnp.abs(slope) < 1e-5, Active.INSIDE.value, Active.JUMP.value)
         if isinstance(curve, BudgetCurve):
-            full = jnp.where(point.log_tokens >= curve.end, Active.HELD.value, Active.CREST.value)
+            full = jnp.where(
+                point.log_tokens >= curve.end, Active.HELD.value, Active.CREST.value
+            )
             active = jnp.where(curve.leaves_over(point), full, active)
         return Found.at(point, value, active)
     if form == Smoothness.SMOOTH:
@@ -234,9 +234,7 @@ def _beside(s: Scenario, size: Number, side: float) -> Found:
     zero = 0 * jnp.asarray(s.query.budget if s.query.loss is None else s.query.loss)
     log_size = jnp.log(size) + zero
     log_params = log_size + side * 16 * jnp.finfo(zero.dtype).eps * jnp.abs(log_size)
-    end = zero + (
-        LOG_TOKENS[1] if s.query.max_tokens is None else jnp.log(s.query.max_tokens)
-    )
+    end = zero + (LOG_TOKENS[1] if s.query.max_tokens is None else jnp.log(s.query.max_tokens))
     if s.query.loss is not None:
         point = Point(log_params, first_tokens(s, log_params, end))
         found = Found.at(point, s.log_cost(*point), Active.BREAK)
@@ -277,7 +275,7 @@ def baseline(s: Scenario, loss: Number, known: Point) -> tuple[Point, jax.Array]
     u = jnp.maximum(u, curve.low) if s.query.max_params is not None else u
     found = curve.feasible()
     u = jnp.where(found, u, 0.0)
-    return _cheaper(alone, curve.at(u, u), known, found), found == found
+    return _cheaper(alone, curve.at(u, u), known, found), found == found  # noqa: PLR0124 (true, typed as it)
 
 
 def _cheaper(s: Scenario, point: Point, known: Point, exists: jax.Array) -> Point:
@@ -286,7 +284,7 @@ def _cheaper(s: Scenario, point: Point, known: Point, exists: jax.Array) -> Poin
 
 
 def _trains_by_product(s: Scenario) -> bool:
-    zero = jnp.zeros_like(s.query.loss)
+    zero = jnp.zeros_like(jnp.asarray(s.query.loss))
 
     def train(params: jax.Array, tokens: jax.Array) -> jax.Array:
         return jnp.asarray(s.cost(params, tokens, s.demand, **s.axes).train)
@@ -305,7 +303,9 @@ def reduced_plan(
     point, error = solve(s, found, bent)
     loss = s.loss(*point) if s.query.loss is None else jnp.asarray(s.query.loss)
     base, sound = baseline(s, loss, point)
-    solved = jnp.where(converged(error) & sound, Status.CONVERGED.value, Status.NOT_CONVERGED.value)
+    solved = jnp.where(
+        converged(error) & sound, Status.CONVERGED.value, Status.NOT_CONVERGED.value
+    )
     return finished(
         priced(s, point),
         priced(s, base, loss),
@@ -354,12 +354,10 @@ def best_pick(
         return found, jnp.where(over > 0, over, 0.0)
 
     results = jax.vmap(one)(stacked)
-    best, chosen = None, rows[0]
-    for i, row in enumerate(rows):
+    best, least = jax.tree.map(lambda x: x[0], results)
+    chosen = rows[0]
+    for i, row in enumerate(rows[1:], 1):
         found, over = jax.tree.map(lambda x, i=i: x[i], results)
-        if best is None:
-            best, least = found, over
-            continue
         better = (over < least) | ((over == least) & (found.value < best.value))
         better = (better & ~jnp.isnan(found.value)) | jnp.isnan(best.value)
         pairs = (found, over, row), (best, least, chosen)

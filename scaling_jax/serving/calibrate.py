@@ -110,8 +110,8 @@ class Calibration(NamedTuple):
         stacked = jax.tree.map(lambda *x: np.array(x, float), *names)
         place = np.cumsum(measured.usable) - 1
         for block in blocks(measured):
-            own = jax.tree.map(lambda x, at=place[block.index]: x[at], stacked)
-            out[block.index] = np.asarray(predicted(block, own))
+            own = jax.tree.map(lambda x, at=place[block.rows]: x[at], stacked)
+            out[block.rows] = np.asarray(predicted(block, own))
         return out
 
 
@@ -187,7 +187,7 @@ class _Problem(NamedTuple):
     scale: np.ndarray
     chips: tuple[str, ...]
     blocks: list[Block]
-    index: np.ndarray
+    rows: np.ndarray
     chip_of: np.ndarray
     target: np.ndarray
     design: np.ndarray
@@ -203,7 +203,7 @@ class _Problem(NamedTuple):
         """Return the problem of a table."""
         names = tuple(name for name in prior if float(getattr(start, name)) > 0)
         found = blocks(measured)
-        index = np.concatenate([block.index for block in found])
+        index = np.concatenate([block.rows for block in found])
         items = [item for i in index if (item := measured.items[i]) is not None]
         chips = tuple(sorted({item.chip for item in items}))
         design = [
@@ -221,7 +221,7 @@ class _Problem(NamedTuple):
             scale=np.array([prior[name] for name in names]),
             chips=chips,
             blocks=found,
-            index=index,
+            rows=index,
             chip_of=np.array([chips.index(item.chip) for item in items]),
             target=np.log([item.value for item in items]),
             design=np.stack(design),
@@ -232,7 +232,7 @@ class _Problem(NamedTuple):
         logs = np.tensordot(x, self.design, 1)[:, self.chip_of]
         values, slopes, at = [], [], 0
         for block in self.blocks:
-            rows = slice(at, at := at + len(block.index))
+            rows = slice(at, at := at + len(block.rows))
             value, slope = _value_and_slopes(block, self.start, self.names, logs[:, rows])
             values.append(np.asarray(value))
             slopes.append(np.asarray(slope))
@@ -256,8 +256,8 @@ class _Problem(NamedTuple):
         """Return the calibration at a solution; `weight` is of each row of the table."""
         residuals, jacobian = self.residuals(x)
         error = np.full(len(weight), np.nan)
-        error[self.index] = residuals
-        use = _weights(residuals) * weight[self.index] / NOISE**2
+        error[self.rows] = residuals
+        use = _weights(residuals) * weight[self.rows] / NOISE**2
         curvature = (jacobian.T * use) @ jacobian + np.eye(len(x))
         sd = np.sqrt(np.diag(np.linalg.inv(curvature)))[: len(self.names)] * self.scale
         return Calibration(
@@ -299,7 +299,7 @@ def _fit(problem: _Problem, weight: np.ndarray) -> Calibration:
 
     A step that does not lower the objective is tried again shorter (Levenberg's damping).
     """
-    use = weight[problem.index]
+    use = weight[problem.rows]
 
     def objective(x: np.ndarray, r: np.ndarray) -> float:
         return float(use @ (np.sqrt(1 + (r / NOISE) ** 2) - 1) + 0.5 * x @ x)
@@ -311,7 +311,7 @@ def _fit(problem: _Problem, weight: np.ndarray) -> Calibration:
         weighted = jacobian.T * (_weights(r) * use / NOISE**2)
         gradient = weighted @ r + x
         hessian = weighted @ jacobian + np.eye(len(x))
-        gain = 0.0
+        gain, trial, found = 0.0, x, (r, jacobian)
         while not gain and damping < _MOST_DAMPING:
             shortened = hessian + damping * np.diag(np.diag(hessian))
             trial = x - np.linalg.solve(shortened, gradient)

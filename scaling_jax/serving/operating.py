@@ -6,6 +6,7 @@ cheapest of a short list.
 """
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -121,7 +122,7 @@ def best_operation(
     return _in_full(replica_of(shape, servers, request, bits, best), batch)
 
 
-def _batch(replica: Replica, given: Number | None) -> tuple[jax.Array, jax.Array, Limits]:
+def _batch(replica: Replica, given: Number | None) -> tuple[Any, Any, Limits]:
     """Return the batch of one stage, whether it is possible, and the limits.
 
     Stages work on batches of their own one after the other.

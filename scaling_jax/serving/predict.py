@@ -19,7 +19,7 @@ from scaling_jax.shapes import Experts, TransformerShape
 class Block(NamedTuple):
     """Rows of one structure (dense or latent attention, chips of the same formats), stacked."""
 
-    index: np.ndarray
+    rows: np.ndarray
     shape: TransformerShape
     servers: Servers
     request: Request
@@ -63,7 +63,7 @@ def _stacked(measured: Measurements, index: list[int]) -> Block:
         return np.array([getattr(item, name) for item in items], float)
 
     return Block(
-        index=np.array(index),
+        rows=np.array(index),
         shape=shape,
         servers=servers,
         request=Request(
@@ -90,7 +90,7 @@ def predicted(block: Block, efficiency: Efficiency) -> jax.Array:
     return jnp.stack([values[kind] for kind in KINDS])[block.kind, np.arange(batch.size)]
 
 
-def _values(replica: Replica, batch: jax.Array, together: np.ndarray) -> dict[str, jax.Array]:
+def _values(replica: Replica, batch: jax.Array, together: np.ndarray) -> dict[str, Any]:
     tpot, step = replica.tpot(batch), replica.decoding.seconds(batch)
     reading = replica.prompt.seconds(batch)
     return {

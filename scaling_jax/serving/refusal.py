@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-import jax
 import numpy as np
+from jax.core import Tracer
 
 from scaling_jax._pytree import Number, fields_with_domain
 from scaling_jax.serving.records import Operation, Request, ServingError
@@ -41,8 +41,9 @@ def check_heads(shape: TransformerShape) -> None:
         pairs.append(("d_model", "heads"))
     for whole, part in pairs:
         total, share = _concrete(getattr(shape, whole)), _concrete(getattr(shape, part))
-        integers = total and share and total == int(total) and share == int(share)
-        if integers and total % share:
+        if not total or not share or total != int(total) or share != int(share):
+            continue
+        if total % share:
             raise ValueError(
                 f"{whole} is {total:g} and {part} {share:g}; {part} must divide {whole}"
             )
@@ -93,6 +94,6 @@ def _too_large(replica: Replica, servers: Servers) -> str:
 
 def _concrete(value: Any) -> float | None:
     """Return a single number whose value is known, else None."""
-    if value is None or isinstance(value, jax.core.Tracer) or np.ndim(value):
+    if value is None or isinstance(value, Tracer) or np.ndim(value):
         return None
     return float(value)

@@ -23,7 +23,7 @@ def exponents(function: Callable[..., Any], *arguments: Any) -> tuple[float, ...
     """
     closed = jax.make_jaxpr(function)(*arguments)
     count = len(closed.jaxpr.invars)
-    unit = [tuple(float(i == j) for j in range(count)) for i in range(count)]
+    unit: list[_Powers] = [tuple(float(i == j) for j in range(count)) for i in range(count)]
     return _of(closed.jaxpr, unit, (0.0,) * count)[0]
 
 
@@ -58,4 +58,5 @@ def _result(eqn: Any, powers: list[_Powers], constant: tuple[float, ...]) -> _Po
     power = {"square": 2.0, "sqrt": 0.5, "integer_pow": eqn.params.get("y")}.get(name)
     if name == "pow" and isinstance(eqn.invars[1], Literal):
         power = float(eqn.invars[1].val)
-    return None if power is None else tuple(power * x for x in powers[0])
+    first = powers[0]
+    return None if power is None or first is None else tuple(power * x for x in first)

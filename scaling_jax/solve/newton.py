@@ -17,7 +17,7 @@ class _State(NamedTuple):
     norm: jax.Array
     step: jax.Array  # the Newton direction there, and how far of it is tried
     length: jax.Array
-    count: jax.Array
+    tried: jax.Array
 
 
 def newton(
@@ -45,11 +45,11 @@ def newton(
             norm=jnp.where(better, norm, state.norm),
             step=jnp.where(better, jnp.where(jnp.isfinite(step), step, 0.0), state.step),
             length=jnp.where(better, 1.0, 0.25 * state.length).astype(x.dtype),
-            count=state.count + 1,
+            tried=state.tried + 1,
         )
 
     def unfinished(state: _State) -> jax.Array:
-        going = (state.length > _SHORTEST) & (state.count < _MAX_STEPS)
+        going = (state.length > _SHORTEST) & (state.tried < _MAX_STEPS)
         return going if done is None else going & ~done
 
     # What a loop carries is made from the data, so that it is of one kind on any mesh.

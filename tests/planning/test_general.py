@@ -160,6 +160,7 @@ def test_vmap_over_the_general_path():
     np.testing.assert_allclose(batch, [params(float(t)) for t in tokens], rtol=1e-10)
 
 
-def test_arrays_are_refused_with_the_remedy():
-    with pytest.raises(ValueError, match=r"one scenario a call.*use jax\.vmap"):
-        sj.plan(LAW, decode_bound, DEMAND, loss=np.array([1.9, 2.0]))
+def test_arrays_are_planned_in_one_call():
+    plans = sj.plan(LAW, decode_bound, DEMAND, loss=np.array([1.95, 2.0]))
+    alone = [sj.plan(LAW, decode_bound, DEMAND, loss=loss).params for loss in (1.95, 2.0)]
+    np.testing.assert_allclose(plans.params, np.array(alone), rtol=1e-10)

@@ -71,7 +71,7 @@ def test_against_the_exact_planner(target, limits):
 
 @pytest.mark.parametrize("query", [{"loss": 1.95}, {"budget": 4.8e23}], ids=str)
 def test_derivatives_against_the_exact_planner(query):
-    (name, value), = query.items()
+    ((name, value),) = query.items()
 
     def outputs(cost, law, tokens, value):
         plan = sj.plan(law, cost, sj.Demand(output_tokens=tokens), **{name: value})
@@ -86,7 +86,9 @@ def test_derivatives_against_the_exact_planner(query):
         for one, other in zip(*map(jax.tree.leaves, first), strict=True):
             np.testing.assert_allclose(other, one, rtol=1e-9, atol=1e-12 * np.max(np.abs(one)))
     second = [
-        jax.jit(jax.grad(jax.grad(lambda d, c=cost: outputs(c, point[0], d, point[2])[0])))(2e12)
+        jax.jit(jax.grad(jax.grad(lambda d, c=cost: outputs(c, point[0], d, point[2])[0])))(
+            2e12
+        )
         for cost in (sj.Flops(), plain_flops)
     ]
     assert second[1] == approx(second[0], rel=1e-7)
@@ -133,7 +135,10 @@ def compare_with_brute_force(law, cost, names, count, seed):
     got = np.asarray(plan.total_cost if "loss" in names else plan.loss)
     rows = [{key: float(x[i]) for key, x in query.items()} for i in range(count)]
     wanted = np.array(
-        [brute.best(law, p, cost, t, **row) for p, t, row in zip(drawn, demand, rows, strict=True)]
+        [
+            brute.best(law, p, cost, t, **row)
+            for p, t, row in zip(drawn, demand, rows, strict=True)
+        ]
     )
     return got, wanted, np.asarray(plan.status)
 
