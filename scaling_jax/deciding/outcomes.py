@@ -155,10 +155,9 @@ def _adapted(log_params: jax.Array, sample: Sample, question: Question) -> jax.A
         axes = law_axes_of(group.law, group.axes)
         found = group.law.log_tokens_for(sample.goal, log_params, **axes)
     if found is None:
+        goal = jnp.asarray(sample.goal)
         found = first_root(
-            lambda d: jnp.asarray(sample.goal) - loss_of(group, log_params, d),
-            jnp.zeros_like(last),
-            last,
+            lambda d: goal - loss_of(group, log_params, d), jnp.zeros_like(last), last
         )
     slack = 8 * float(jnp.finfo(last.dtype).eps) * last
     return jnp.where(found <= last + slack, jnp.minimum(found, last), jnp.nan)

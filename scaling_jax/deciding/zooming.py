@@ -88,8 +88,9 @@ def _grid(
     for _ in range(_GROWTHS):
         width = high - low
         best = np.take_along_axis(seen.x, seen.value.argmin(axis=0)[None, :, None], axis=0)[0]
-        below = best <= low + 1e-9 * width
-        above = (best >= high - 1e-9 * width) & (high < cap)
+        nothing = np.isinf(seen.value).all(axis=0)[:, None]
+        below = nothing | (best <= low + 1e-9 * width)
+        above = (nothing | (best >= high - 1e-9 * width)) & (high < cap)
         if not (below | above).any():
             break
         low = np.where(below, low - width, low)

@@ -85,3 +85,8 @@ def test_zooming_side_by_side_is_zooming_one_by_one():
         lambda x: np.sum(np.cosh(x - centres), axis=-1), np.zeros((3, 2)), np.ones((3, 2))
     )
     np.testing.assert_allclose(found.x, centres, atol=1e-6)
+
+
+def test_zooming_looks_for_values_where_its_box_has_none():
+    found = zoomed(lambda x: np.where(x > 5, x, np.inf)[..., 0], [0.0], [1.0])
+    assert found.value[0] == approx(5.0, rel=1e-9)
