@@ -132,28 +132,33 @@ class Served(Cost):
         experts: Number | None = None,
         samples: Number = 1.0,
     ) -> tuple[Number, ...]:
-        """Return the largest size that the memory of each group holds, a request with it.
+        """Return the largest size that any group holds: beyond it the cost is infinite.
 
-        Beyond the last the cost is infinite; at the others the next group has taken over.
+        Where one group takes over from another the cost bends, but never so that a bend is
+        cheapest.
         """
         formats = Formats(*self.servers.formats(serve_bits, kv_bits))
         request = self.request(demand, samples=samples)
+        group = max(self.servers.groups)
+        usable = self.servers.usable_memory * group * self.servers.stages
+        each = bytes_per_weight(formats.serve_bits)
 
-        def wall(group: int) -> Number:
-            def log_needed(log_params: Number) -> Number:
-                shape = self.shape(
-                    jnp.exp(log_params), active_params=active_params, experts=experts
-                )
-                return jnp.log(
-                    replica_of(shape, self.servers, request, formats, group).least_memory
-                )
+        def needed(shape: TransformerShape) -> Number:
+            return replica_of(shape, self.servers, request, formats, group).least_memory
 
-            usable = self.servers.usable_memory * group * self.servers.stages
-            # A model has no fewer bytes than its parameters in the format of its matrices.
-            most = usable / bytes_per_weight(formats.serve_bits)
-            return jnp.exp(convex_root(log_needed, jnp.log(usable), jnp.log(most)))
+        if active_params is not None:
+            # Further experts take memory and nothing else.
+            dense = needed(self.shape(active_params))
+            return (active_params + (usable - dense) / each,)
 
-        return tuple(wall(group) for group in self.servers.groups)
+        def log_needed(log_width: Number) -> Number:
+            shape = self.proportions.of_width(jnp.exp(log_width), experts=experts)
+            return jnp.log(needed(shape))
+
+        # A model has no fewer bytes than its parameters in the format of its matrices.
+        widest = self.proportions.log_widest(jnp.log(usable / each))
+        width = jnp.exp(convex_root(log_needed, jnp.log(usable), widest))
+        return (self.proportions.of_width(width, experts=experts).params,)
 
     def assumptions(self) -> dict[str, str]:
         """Return what the cost rests on, a name and a phrase each, for people."""

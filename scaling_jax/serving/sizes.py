@@ -54,50 +54,55 @@ class Proportions(Record):
             experts: in each layer. Without `active_params`, each token takes `active_experts`
                 of them; with it, so many that the active parameters are met.
         """
-        if active_params is None and experts is None:
-            return self._dense(params, 1.0)
         if active_params is None:
-            assert experts is not None
-            spread: Any = experts / self.active_experts
-            dense = self._dense(params, spread)
-        else:
-            dense = self._dense(active_params, 1.0)
-            spread = 1 + (params - active_params) / (dense.layers * self._mlp(dense))
+            return self._of_size(params, experts)
+        dense = self._of_size(active_params)
+        spread: Any = 1 + (params - active_params) / (dense.layers * self._mlp(dense))
         count = spread * self.active_experts if experts is None else experts
-        active = count / spread
-        mixture = Experts(count=count, active=active, d_ff=dense.d_ff / active)
-        return dataclasses.replace(dense, experts=mixture)
+        return self._mixed(dense, count, count / spread)
 
     def _mlp(self, shape: TransformerShape) -> Number:
         return (3 if self.gated else 2) * shape.d_model * shape.d_ff
 
-    def _dense(self, params: Number, spread: Number) -> TransformerShape:
-        """Return the dense shape that has so many parameters with its MLP `spread` times."""
+    def of_width(self, width: Number, *, experts: Number | None = None) -> TransformerShape:
+        """Return the shape of a width; with `experts`, `active_experts` of them are its MLP."""
+        heads = width / self.head_dim
+        few = self.kv_heads
+        dense = TransformerShape(
+            d_model=width,
+            layers=width / self.d_model_per_layer,
+            heads=heads,
+            kv_heads=heads / self.query_heads_per_kv_head if few is None else few,
+            d_ff=self.d_ff_per_d_model * width,
+            vocab_size=self.vocab_size,
+            tied=self.tied,
+            gated=self.gated,
+        )
+        if experts is None:
+            return dense
+        return self._mixed(dense, experts, self.active_experts)
 
-        def shape(width: Any) -> TransformerShape:
-            heads = width / self.head_dim
-            few = self.kv_heads
-            return TransformerShape(
-                d_model=width,
-                layers=width / self.d_model_per_layer,
-                heads=heads,
-                kv_heads=heads / self.query_heads_per_kv_head if few is None else few,
-                d_ff=self.d_ff_per_d_model * width,
-                vocab_size=self.vocab_size,
-                tied=self.tied,
-                gated=self.gated,
-            )
+    def _mixed(
+        self, dense: TransformerShape, count: Number, active: Number
+    ) -> TransformerShape:
+        mixture = Experts(count=count, active=active, d_ff=dense.d_ff / active)
+        return dataclasses.replace(dense, experts=mixture)
+
+    def _of_size(self, params: Number, experts: Number | None = None) -> TransformerShape:
+        """Return the shape whose width gives so many parameters, routers not counted."""
 
         def log_params(log_width: Any) -> Any:
-            one = shape(jnp.exp(log_width))
-            more = (spread - 1) * one.layers * self._mlp(one)
-            return jnp.log(one.params + more)
+            one = self.of_width(jnp.exp(log_width))
+            more = 0.0 if experts is None else experts / self.active_experts - 1
+            return jnp.log(one.params + more * one.layers * self._mlp(one))
 
         wanted = jnp.log(params)
-        return shape(jnp.exp(convex_root(log_params, wanted, self._widest(wanted, spread))))
+        spread = 1.0 if experts is None else experts / self.active_experts
+        log_width = convex_root(log_params, wanted, self.log_widest(wanted, spread))
+        return self.of_width(jnp.exp(log_width), experts=experts)
 
-    def _widest(self, wanted: Any, spread: Any) -> Any:
-        """Return a log width above that of a size: attention and MLPs alone, or embedding."""
+    def log_widest(self, wanted: Any, spread: Any = 1.0) -> Any:
+        """Return a log width above that of a log size: of matrices or embedding alone."""
         matrices = 2.0 + (3 if self.gated else 2) * self.d_ff_per_d_model * spread
         by_layers = (wanted + jnp.log(self.d_model_per_layer / matrices)) / 3
         rows = self.vocab_size * (1 if self.tied else 2)

@@ -67,13 +67,13 @@ def test_a_service_discounts(bill):
 
 
 @needs_x64
-def test_beyond_the_last_break_nothing_is_served(bill):
-    walls = np.array(jax.jit(SERVED.breaks)(DEMAND))
-    assert np.all(np.diff(walls) > 0)
-    assert walls[0] == approx(75e9, rel=0.1)  # one H100 in 8 bits
-    sides = jnp.array(walls[-1] * np.array([1 - 1e-6, 1 + 1e-6]))
+@pytest.mark.parametrize("axes", [{}, {"active_params": 5e9}, {"experts": 64.0}])
+def test_beyond_the_break_nothing_is_served(bill, axes):
+    (wall,) = jax.jit(SERVED.breaks)(DEMAND, **axes)
+    assert wall == approx(8 * 75e9, rel=0.15)  # eight H100 in 8 bits
+    sides = wall * np.array([1 - 1e-3, 1 + 1e-3])
     loose = dataclasses.replace(SERVED, max_tpot=None)
-    serve = bill(loose, sides, 1e12 + 0 * sides, DEMAND, {}).serve
+    serve = bill(loose, sides, 1e12 + 0 * sides, DEMAND, axes).serve
     assert np.isfinite(serve[0])
     assert np.isinf(serve[1])
 
