@@ -47,9 +47,9 @@ class Found(NamedTuple):
         code = jnp.asarray(active, jnp.int32) + jnp.zeros_like(value, jnp.int32)
         return cls(point, value, code)
 
-    def or_else(self, other: "Found") -> "Found":
-        """Return the better of two; of equal ones the other."""
-        better = (other.value <= self.value) | jnp.isnan(self.value)
+    def or_else(self, other: "Found", slack: "jax.Array | float" = 0.0) -> "Found":
+        """Return the better of two; the other one where it is worse by less than the slack."""
+        better = (other.value <= self.value + slack) | jnp.isnan(self.value)
         better &= ~jnp.isnan(other.value)
         return jax.tree.map(lambda new, old: jnp.where(better, new, old), other, self)
 
@@ -161,7 +161,7 @@ class _Equations(NamedTuple):
         if s.query.loss is None:
             l_n, l_t = jax.grad(s.log_cost, (0, 1))(self.held[0], self.held[1])
         norm = jnp.sqrt(l_n * l_n + l_t * l_t)
-        reach = float(jnp.finfo(self.held.dtype).eps) ** (1 / 3)
+        reach = float(jnp.finfo(self.held.dtype).eps) ** 0.5
         along = jax.lax.stop_gradient(jnp.stack([-l_t, l_n]) / norm) * reach
         x = jnp.stack([n, t])
 
@@ -172,7 +172,7 @@ class _Equations(NamedTuple):
             value, slope = jax.jvp(both, (place,), (x - place,))
             return value + slope
 
-        return (line(self.held + along) - line(self.held - along)) / reach
+        return line(self.held + along) - line(self.held - along)
 
     def _anchors(self) -> tuple[Number, Number]:
         """Return where log N and log D are held: at a limit, else at the place found."""

@@ -71,10 +71,10 @@ def _at_a_loss(s: Scenario, form: Smoothness) -> Found:
     found = _along(s, curve, s.log_cost, form)
     if s.query.max_params is not None:
         at_end = curve.first_model()
-        found = found.or_else(Found.at(at_end, s.log_cost(*at_end), Active.SIZE))
+        found = _or_end(s, found, Found.at(at_end, s.log_cost(*at_end), Active.SIZE))
     if s.query.max_tokens is not None:
         at_end = curve.last_model()
-        found = found.or_else(Found.at(at_end, s.log_cost(*at_end), Active.DATA))
+        found = _or_end(s, found, Found.at(at_end, s.log_cost(*at_end), Active.DATA))
     for size, side in itertools.product(s.breaks(), (-1.0, 1.0)):
         found = found.or_else(_beside(s, size, side))
     return found.where(curve.feasible())
@@ -88,12 +88,30 @@ def _at_a_budget(s: Scenario, form: Smoothness) -> Found:
     found = _along(s, curve, s.log_loss, form)
     if s.query.max_params is not None:
         size = jnp.log(s.query.max_params) + 0 * curve.most
-        found = found.or_else(_at_size(s, size, curve.end, stepped))
+        found = _or_end(s, found, _at_size(s, size, curve.end, stepped))
     if s.query.max_tokens is not None:
-        found = found.or_else(_at_tokens(s, curve.end))
+        found = _or_end(s, found, _at_tokens(s, curve.end))
     for size, side in itertools.product(s.breaks(), (-1.0, 1.0)):
         found = found.or_else(_beside(s, size, side))
     return found.where(curve.feasible())
+
+
+def _or_end(s: Scenario, found: Found, end: Found) -> Found:
+    """Return the better of what is found along a curve and the model at its end.
+
+    Next to the end values differ by less than their rounding, so that the slope decides: the
+    limit holds where the objective would go on falling beyond it.
+    """
+    slopes = [jax.grad(f, (0, 1))(*end.point) for f in (s.log_cost, s.log_loss)]
+    (c_n, c_t), (l_n, l_t) = slopes
+    # Of the objective by the limited variable, the other one following the target.
+    by_params, by_tokens = c_n - c_t * l_n / l_t, c_t - c_n * l_t / l_n
+    if s.query.loss is None:
+        by_params, by_tokens = l_n - l_t * c_n / c_t, l_t - l_n * c_t / c_n
+    sized, limited = end.active == Active.SIZE, end.active == Active.DATA
+    beyond = jnp.where(sized, by_params, jnp.where(limited, by_tokens, l_n))
+    slack = 64 * jnp.finfo(end.value.dtype).eps * (1 + jnp.abs(end.value))
+    return found.or_else(end, jnp.where(beyond < 0, slack, -slack))
 
 
 def _at_size(s: Scenario, log_params: jax.Array, end: jax.Array, stepped: bool) -> Found:
@@ -279,7 +297,9 @@ def baseline(s: Scenario, loss: Number, known: Point) -> tuple[Point, jax.Array]
 
 
 def _cheaper(s: Scenario, point: Point, known: Point, exists: jax.Array) -> Point:
-    exists &= ~(s.log_cost(*known) < s.log_cost(*point))
+    known_cost, cost = s.log_cost(*known), s.log_cost(*point)
+    slack = 64 * jnp.finfo(cost.dtype).eps * (1 + jnp.abs(cost))
+    exists &= ~(known_cost < cost - slack)
     return jax.tree.map(lambda x, y: jnp.where(exists, x, y), point, known)
 
 
@@ -303,9 +323,8 @@ def reduced_plan(
     point, error = solve(s, found, bent)
     loss = s.loss(*point) if s.query.loss is None else jnp.asarray(s.query.loss)
     base, sound = baseline(s, loss, point)
-    solved = jnp.where(
-        converged(error) & sound, Status.CONVERGED.value, Status.NOT_CONVERGED.value
-    )
+    sound &= converged(error) & _as_good_as(held, found, point)
+    solved = jnp.where(sound, Status.CONVERGED.value, Status.NOT_CONVERGED.value)
     return finished(
         priced(s, point),
         priced(s, base, loss),
@@ -316,6 +335,19 @@ def reduced_plan(
         allowed=allowed,
         method="reduced",
     )
+
+
+def _as_good_as(s: Scenario, found: Found, point: Point) -> jax.Array:
+    """Return whether a model is within the limits and no worse than the one found."""
+    q = s.query
+    objective = s.log_cost if q.loss is not None else s.log_loss
+    slack = float(jnp.finfo(found.value.dtype).eps) ** 0.55
+    good = objective(*point) <= found.value + slack
+    if q.max_params is not None:
+        good &= point.log_params <= jnp.log(q.max_params) + slack
+    if q.max_tokens is not None:
+        good &= point.log_tokens <= jnp.log(q.max_tokens) + slack
+    return good
 
 
 def converged(error: jax.Array) -> jax.Array:

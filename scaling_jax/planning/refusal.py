@@ -30,7 +30,8 @@ def check_query(query: Query) -> None:
             "call the law and the cost on them instead"
         )
     for name in ("params", "tokens"):
-        if None not in (getattr(query, name), getattr(query, f"max_{name}")):
+        fixed, limit = getattr(query, name), getattr(query, f"max_{name}")
+        if fixed is not None and limit is not None:
             raise ValueError(f"{name} and max_{name} are both given; give one of them")
 
 

@@ -28,10 +28,11 @@ def dense(tangent: Map, right: jax.Array) -> jax.Array:
 
 
 def eliminate(matrix: jax.Array, right: jax.Array) -> jax.Array:
-    """Solve a small linear system [n, n] x = [n] by elimination with partial pivoting.
+    """Solve a small linear system [n, n] x = [n] by Givens rotations.
 
     Written out: a batched LAPACK call costs far more for so few unknowns, and on a CPU it
-    waits for the threads that it runs on.
+    waits for the threads that it runs on. Rotations rather than pivots: a compiler that
+    computes a number twice may round it twice, and at a tie exchange one half of the rows.
     """
     size = right.shape[0]
     scale = jnp.max(jnp.abs(matrix), axis=1)
@@ -39,22 +40,24 @@ def eliminate(matrix: jax.Array, right: jax.Array) -> jax.Array:
     rows = [matrix[i] / scale[i] for i in range(size)]
     values = [right[i] / scale[i] for i in range(size)]
     for k in range(size):
-        for i in range(k + 1, size):  # the largest pivot comes up, one exchange at a time
-            larger = jnp.abs(rows[i][k]) > jnp.abs(rows[k][k])
-            upper, lower = rows[k], rows[i]
-            rows[k], rows[i] = jnp.where(larger, lower, upper), jnp.where(larger, upper, lower)
-            first, second = values[k], values[i]
-            values[k] = jnp.where(larger, second, first)
-            values[i] = jnp.where(larger, first, second)
         for i in range(k + 1, size):
-            factor = rows[i][k] / rows[k][k]
-            rows[i] = rows[i] - factor * rows[k]
-            values[i] = values[i] - factor * values[k]
+            turn = _rotation(rows[k][k], rows[i][k])
+            rows[k], rows[i] = turn(rows[k], rows[i])
+            values[k], values[i] = turn(values[k], values[i])
     out: list[jax.Array] = [values[-1]] * size
     for k in reversed(range(size)):
         known = sum((rows[k][j] * out[j] for j in range(k + 1, size)), 0 * values[k])
         out[k] = (values[k] - known) / rows[k][k]
     return jnp.stack(out)
+
+
+def _rotation(x: jax.Array, y: jax.Array) -> Callable[..., tuple[jax.Array, jax.Array]]:
+    """Return the rotation that takes (x, y) to (r, 0)."""
+    squared = x**2 + y**2
+    flat = squared == 0
+    length = jnp.sqrt(jnp.where(flat, 1.0, squared))
+    cosine, sine = jnp.where(flat, 1.0, x / length), y / length
+    return lambda a, b: (cosine * a + sine * b, cosine * b - sine * a)
 
 
 def root(

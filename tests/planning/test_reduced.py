@@ -42,7 +42,7 @@ def scenarios(count, seed):
 @pytest.mark.parametrize("target", ["loss", "budget"])
 @pytest.mark.parametrize("limits", ["none", "both", "fixed"])
 def test_against_the_exact_planner(target, limits):
-    law, demand, size, data, spread = scenarios(3_400, seed=hash(target) % 7)
+    law, demand, size, data, spread = scenarios(3_400, seed=len(target))
     if target == "loss":
         query = {"loss": np.asarray(law(size, data))}
     else:
