@@ -18,6 +18,18 @@ hypothesis.settings.register_profile("ci", derandomize=True)
 if os.environ.get("CI"):
     hypothesis.settings.load_profile("ci")
 
+_MOST_MAPPINGS = 30_000
+
+
+@pytest.fixture(autouse=True)
+def _few_programs():
+    """Drop compiled programs before their memory mappings reach Linux's limit of 65,530."""
+    maps = Path("/proc/self/maps")
+    if maps.exists() and maps.read_text().count("\n") > _MOST_MAPPINGS:
+        jax.clear_caches()
+    yield
+
+
 X64 = jax.config.jax_enable_x64  # pyright: ignore[reportAttributeAccessIssue]
 
 

@@ -58,12 +58,22 @@ def commands() -> list[tuple[int, str]]:
     return [(number, line) for number, line in lines if not _LONG.match(line)]
 
 
+def like_the_papers() -> sj.Runs:
+    """Return 48 runs at the sizes and ratios of the paper's, with noise of half a per cent."""
+    params = np.repeat(np.geomspace(1.5e8, 6e9, 6), 8)
+    tokens = params * np.tile(np.geomspace(10, 2_000, 8), 6)
+    noise = np.random.default_rng(0).normal(0, 0.005, 48)
+    loss = np.asarray(sj.laws.HOFFMANN_2022(params, tokens)) * np.exp(noise)
+    return sj.Runs(params=params, tokens=tokens, loss=loss)
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A folder with the files that README names: runs, a law, texts, a sweep that is over."""
     folder = tmp_path_factory.mktemp("readme")
-    CPU47.write(folder / "runs.csv")
-    fitted = sj.fit(CPU47, bootstrap=100)
+    runs = like_the_papers()
+    runs.write(folder / "runs.csv")
+    fitted = sj.fit(runs, bootstrap=100)
     law = sj.Sourced(law=fitted.law, resampled=fitted.laws)
     sj.laws.save(law, folder / "law.json")
     (folder / "sweep").mkdir()
