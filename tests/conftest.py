@@ -1,12 +1,24 @@
 """Strict numerics for every test: 64-bit unless JAX_ENABLE_X64 says otherwise."""
 
+import atexit
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
 import hypothesis
 import jax
 import numpy as np
 import pytest
+
+# What one worker, or a command in a process of its own, has compiled the others take over.
+_CACHE = "JAX_COMPILATION_CACHE_DIR"
+if _CACHE not in os.environ:
+    os.environ[_CACHE] = tempfile.mkdtemp(prefix="scaling_jax-tests-")
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.3"
+    atexit.register(shutil.rmtree, os.environ[_CACHE], ignore_errors=True)
+jax.config.update("jax_compilation_cache_dir", os.environ[_CACHE])
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
 
 if "JAX_ENABLE_X64" not in os.environ:
     jax.config.update("jax_enable_x64", True)
@@ -27,7 +39,6 @@ def _few_programs():
     maps = Path("/proc/self/maps")
     if maps.exists() and maps.read_text().count("\n") > _MOST_MAPPINGS:
         jax.clear_caches()
-    yield
 
 
 X64 = jax.config.jax_enable_x64  # pyright: ignore[reportAttributeAccessIssue]

@@ -56,16 +56,17 @@ def elasticities(
 def _slopes(leaves: list[Any], structure: Any, constraints: Any, optimiser: Any) -> Any:
     numeric = [i for i, leaf in enumerate(leaves) if not _is_function(leaf)]
 
-    def outputs(numbers: list[jax.Array]) -> dict[str, jax.Array]:
+    def outputs(numbers: list[jax.Array]) -> tuple[dict[str, jax.Array], dict[str, jax.Array]]:
         changed = list(leaves)
         for i, number in zip(numeric, numbers, strict=True):
             changed[i] = number
         inputs = jax.tree.unflatten(structure, changed)
         answer = compiled_plan(*inputs, constraints=constraints, optimiser=optimiser)
-        return {name: jnp.asarray(getattr(answer, name)) for name in _OUTPUTS}
+        values = {name: jnp.asarray(getattr(answer, name)) for name in _OUTPUTS}
+        return values, values
 
-    numbers = [leaves[i] for i in numeric]
-    return outputs(numbers), jax.jacfwd(outputs)(numbers)
+    slopes, values = jax.jacfwd(outputs, has_aux=True)([leaves[i] for i in numeric])
+    return values, slopes
 
 
 def _elasticity(slope: jax.Array, x: jax.Array, value: jax.Array) -> jax.Array:

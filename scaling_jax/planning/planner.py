@@ -181,7 +181,7 @@ def compiled_plan(
 ) -> Plan:
     """Return the plan of inputs that are checked, for every scenario of a batch."""
     general = bool(intervals) or constraints is not None or optimiser is not None
-    power = None if lists else as_power_sum(law, axes)
+    power = None if lists or intervals else as_power_sum(law, axes)
     if not general and power is not None and isinstance(cost, LinearCost):
         allowed = valid((law, cost, demand, query))
         law, cost, demand, query = sane(law), sane(cost), sane(demand), sane(query)

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from scaling_jax._pytree import fields_with_domain
-from scaling_jax.laws import Sourced, unwrapped
+from scaling_jax.laws import PowerSum, Sourced, unwrapped
 from scaling_jax.planning.records import Plan, PlanError, Query
 from scaling_jax.planning.scenario import as_power_sum
 from scaling_jax.solve import Status
@@ -75,7 +75,8 @@ def refuse(plan: Plan, law: Any, query: Query, axes: Mapping[str, Any]) -> None:
     if status == Status.INVALID:
         raise ValueError("an input is NaN or outside its domain")
     if status == Status.INFEASIBLE:
-        raise PlanError(_why_infeasible(unwrapped(law), query, axes))
+        power = None if plan.choices else as_power_sum(unwrapped(law), axes)
+        raise PlanError(_why_infeasible(power, query))
     if status == Status.OUT_OF_RANGE:
         raise PlanError(f"the optimum for {_target(query)} does not fit {plan.params.dtype}")
     raise PlanError(
@@ -97,7 +98,7 @@ def warned(plan: Plan, law: Any, axes: Mapping[str, Any]) -> Plan:
     return plan
 
 
-def _why_infeasible(law: Any, query: Query, axes: Mapping[str, Any]) -> str:
+def _why_infeasible(power: PowerSum | None, query: Query) -> str:
     limits = {
         name: value
         for name, value in vars(query).items()
@@ -109,7 +110,6 @@ def _why_infeasible(law: Any, query: Query, axes: Mapping[str, Any]) -> str:
         wanted = "raise the budget" if query.budget is not None else "ask for less"
         advice = wanted + (" or relax a limit" if given else "")
         return f"no model is found of {_target(query)}{within}; {advice}"
-    power = as_power_sum(law, axes)
     if power is None:
         return f"no model reaches {_target(query)}{within}; raise the loss or relax a limit"
     if not power.log_excess(query.loss) > -math.inf:

@@ -362,3 +362,12 @@ def test_gradients_at_a_kink():
     assert size(1.3e10, 2e13) == approx(1.3e10, rel=1e-9)
     assert jax.grad(size)(1.3e10, 2e13) == approx(1.0, rel=1e-7)
     assert jax.grad(size, 1)(1.3e10, 2e13) * 2e13 / 1.3e10 == approx(0.0, abs=1e-6)
+
+
+@pytest.mark.parametrize("bits", [[4, 8, 16], (4.0, 16.0)], ids=["list", "interval"])
+def test_an_axis_without_default_is_chosen_or_the_loss_is_out_of_reach(bits):
+    law, demand = laws.load("kumar2024"), sj.Demand(output_tokens=1e12)
+    plan = sj.plan(law, sj.Flops(), demand, loss=2.9, choices={"train_bits": bits})
+    assert 12 <= plan.choices["train_bits"] <= 16
+    with pytest.raises(sj.PlanError, match=r"no model reaches loss 2\.6"):
+        sj.plan(law, sj.Flops(), demand, loss=2.6, choices={"train_bits": bits})
