@@ -9,7 +9,7 @@ from scaling_jax.planning.functions import Traced
 from scaling_jax.planning.planner import CostLike, LawLike, compiled_plan, plan, plan_inputs
 
 _OUTPUTS = ("params", "tokens", "loss", "train_cost", "serve_cost", "total_cost")
-_NAMES = ("law", "cost", "demand", "", "axes", "choices", "choices")
+_NAMES = ("law", "cost", "demand", "", "axes", "choices", "choices", "constraints")
 
 
 def elasticities(
@@ -36,11 +36,11 @@ def elasticities(
         -0.213
     """
     plan(law, cost, demand, **question)  # refuses what has no plan
-    static = {name: question.pop(name, None) for name in ("constraints", "optimiser")}
+    optimiser = question.pop("optimiser", None)
     inputs = plan_inputs(law, cost, demand, **question)
     paths, structure = jax.tree.flatten_with_path(inputs, is_leaf=_is_function)
     leaves = [leaf for _, leaf in paths]
-    values, slopes = _slopes(leaves, structure, **static)
+    values, slopes = _slopes(leaves, structure, optimiser)
     names = [_name(path) for path, _ in paths]
     numeric = [i for i, leaf in enumerate(leaves) if not _is_function(leaf)]
     return {
@@ -52,8 +52,8 @@ def elasticities(
     }
 
 
-@jax.jit(static_argnames=("structure", "constraints", "optimiser"))
-def _slopes(leaves: list[Any], structure: Any, constraints: Any, optimiser: Any) -> Any:
+@jax.jit(static_argnames=("structure", "optimiser"))
+def _slopes(leaves: list[Any], structure: Any, optimiser: Any) -> Any:
     numeric = [i for i, leaf in enumerate(leaves) if not _is_function(leaf)]
 
     def outputs(numbers: list[jax.Array]) -> tuple[dict[str, jax.Array], dict[str, jax.Array]]:
@@ -61,7 +61,7 @@ def _slopes(leaves: list[Any], structure: Any, constraints: Any, optimiser: Any)
         for i, number in zip(numeric, numbers, strict=True):
             changed[i] = number
         inputs = jax.tree.unflatten(structure, changed)
-        answer = compiled_plan(*inputs, constraints=constraints, optimiser=optimiser)
+        answer = compiled_plan(*inputs, optimiser=optimiser)
         values = {name: jnp.asarray(getattr(answer, name)) for name in _OUTPUTS}
         return values, values
 

@@ -88,8 +88,9 @@ def plan(
         axes: the values of further axes that law or cost read, by name.
         choices: further axes to choose: name -> a list of values to choose from, or a tuple
             (low, high) to choose between.
-        constraints: `constraints(params, tokens, demand, **axes)` -> numbers that must not be
-            positive, each of order one where it matters.
+        constraints: `constraints(params, tokens, demand, **axes)` -> one number or several
+            that must not be positive, each of order one where it matters; any function,
+            whatever it closes over.
         optimiser: an Optax transformation for the general planner (`optax.lbfgs()` by
             default). Keep one object: a new one is compiled anew.
 
@@ -120,21 +121,27 @@ def plan(
         max_params=max_params,
         max_tokens=max_tokens,
     )
-    inputs = plan_inputs(law, cost, demand, axes=axes, choices=choices, **question)
-    answer = on_any_mesh(
-        lambda *each: compiled_plan(*each, constraints=constraints, optimiser=optimiser),
-        *inputs,
-    )
+    further = dict(axes=axes, choices=choices, constraints=constraints)
+    inputs = plan_inputs(law, cost, demand, **further, **question)
+    answer = on_any_mesh(lambda *each: compiled_plan(*each, optimiser=optimiser), *inputs)
     refuse(answer, law, Query(**question), axes or {})
     return warned(answer, law, axes or {})
 
 
 def plan_inputs(
-    law: Any, cost: Any, demand: Any, *, axes: Any = None, choices: Any = None, **question: Any
+    law: Any,
+    cost: Any,
+    demand: Any,
+    *,
+    axes: Any = None,
+    choices: Any = None,
+    constraints: Any = None,
+    **question: Any,
 ) -> tuple[Any, ...]:
     """Return everything that enters the compiled program, checked and of one floating dtype.
 
-    These are law, cost, demand, question, axes, lists and intervals to choose from.
+    These are law, cost, demand, question, axes, lists and intervals to choose from, and
+    constraints.
     """
     query, law = Query(**question), unwrapped(law)
     axes, choices = dict(axes or {}), dict(choices or {})
@@ -153,12 +160,13 @@ def plan_inputs(
     dtype = jax.tree.leaves(cast["query"])[0].dtype
     if "law" not in cast:
         cast["law"] = as_pytree(law, (0.0, 0.0), _read(law_axes(law), named), dtype)
+    at = (0.0, 0.0, cast["demand"])
     if "cost" not in cast:
-        demand = cast["demand"]
-        cast["cost"] = as_pytree(cost, (0.0, 0.0, demand), _read(cost_axes(cost), named), dtype)
-    return tuple(
-        cast[name] for name in ("law", "cost", "demand", "query", "axes", "lists", "intervals")
-    )
+        cast["cost"] = as_pytree(cost, at, _read(cost_axes(cost), named), dtype)
+    if constraints is not None:
+        cast["constraints"] = as_pytree(constraints, at, dict.fromkeys(named, 0.0), dtype)
+    names = ("law", "cost", "demand", "query", "axes", "lists", "intervals", "constraints")
+    return tuple(cast.get(name) for name in names)
 
 
 def _read(axes: Any, named: Mapping[str, Any]) -> dict[str, Any]:
@@ -166,7 +174,7 @@ def _read(axes: Any, named: Mapping[str, Any]) -> dict[str, Any]:
     return dict.fromkeys(names, 0.0)
 
 
-@jax.jit(static_argnames=("constraints", "optimiser"))
+@jax.jit(static_argnames=("optimiser",))
 def compiled_plan(
     law: Any,
     cost: Any,
@@ -175,8 +183,8 @@ def compiled_plan(
     axes: dict[str, Any],
     lists: dict[str, Any],
     intervals: dict[str, Any],
-    *,
     constraints: Any,
+    *,
     optimiser: optax.GradientTransformation | None,
 ) -> Plan:
     """Return the plan of inputs that are checked, for every scenario of a batch."""
@@ -189,7 +197,8 @@ def compiled_plan(
             Scenario(law, cost, demand, resolved(law, query, axes), axes), allowed
         )
 
-    def one(law: Any, cost: Any, demand: Any, query: Any, axes: Any, lists: Any, within: Any):
+    def one(law: Any, cost: Any, demand: Any, query: Any, *rest: Any) -> Plan:
+        axes, lists, within, constraints = rest
         allowed = valid((law, cost, demand, query))
         law, cost, demand, query = map(sane, (law, cost, demand, query))
         query = resolved(law, query, axes)
@@ -202,6 +211,6 @@ def compiled_plan(
             return general_plan(s, picks, within, constraints, optimiser, allowed)
         return reduced_plan(s, picks, allowed)
 
-    inputs = (law, cost, demand, query, axes, lists, intervals)
+    inputs = (law, cost, demand, query, axes, lists, intervals, constraints)
     # In chunks, so that a scenario that takes many steps does not keep all others waiting.
     return over_batches(one, *inputs, chunk=_CHUNK if general else None)

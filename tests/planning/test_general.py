@@ -164,3 +164,25 @@ def test_arrays_are_planned_in_one_call():
     plans = sj.plan(LAW, decode_bound, DEMAND, loss=np.array([1.95, 2.0]))
     alone = [sj.plan(LAW, decode_bound, DEMAND, loss=loss).params for loss in (1.95, 2.0)]
     np.testing.assert_allclose(plans.params, np.array(alone), rtol=1e-10)
+
+
+def test_constraints_follow_what_they_close_over():
+    most, demand = 1.5e10, sj.Demand(output_tokens=2e12)
+
+    def memory(params, tokens, demand):
+        return params / most - 1, tokens / 1e14 - 1
+
+    def planned(**limit):
+        return sj.plan(LAW, sj.Flops(), demand, loss=1.947, **limit)
+
+    assert planned(constraints=memory).params == approx(1.5e10, rel=1e-9)
+    most = 1.2e10
+    assert planned(constraints=memory).params == approx(1.2e10, rel=1e-9)
+
+    def limited(most):
+        return planned(constraints=lambda n, d, demand: n / most - 1).total_cost
+
+    wanted = jax.grad(lambda most: planned(max_params=most).total_cost)(1.4e10)
+    assert jax.grad(limited)(1.4e10) == approx(wanted, rel=1e-8)
+    with pytest.raises(ValueError, match=r"returns the shape \(1,\); it must return scalars"):
+        planned(constraints=lambda n, d, demand: jnp.stack([n / most - 1]))
