@@ -88,7 +88,7 @@ def _grid(
     for _ in range(_GROWTHS):
         width = high - low
         best = np.take_along_axis(seen.x, seen.value.argmin(axis=0)[None, :, None], axis=0)[0]
-        nothing = np.isinf(seen.value).all(axis=0)[:, None]
+        nothing = np.all(np.isinf(seen.value), axis=0)[:, None]
         below = nothing | (best <= low + 1e-9 * width)
         above = (nothing | (best >= high - 1e-9 * width)) & (high < cap)
         if not (below | above).any():

@@ -154,7 +154,8 @@ def law_class(name, fields):
     return type(name, (sj.Law,), body)
 
 
-@pytest.mark.parametrize(("law", "cost", "names"), KINDS, ids=str)
+# The others too, and many more scenarios: benchmarks/plan_nonlinear.py brute 2000.
+@pytest.mark.parametrize(("law", "cost", "names"), KINDS[1:-1], ids=str)
 def test_against_brute_force(law, cost, names):
     got, wanted, status = compare_with_brute_force(law, cost, names, count=10, seed=5)
     assert np.isfinite(wanted).mean() > 0.3
