@@ -16,11 +16,12 @@ import optax
 
 from scaling_jax._pytree import Number
 from scaling_jax.planning.active import Active, Found
+from scaling_jax.planning.baselines import baseline
 from scaling_jax.planning.curves import Point
 from scaling_jax.planning.finish import finished, limit_of, priced
 from scaling_jax.planning.records import Plan
-from scaling_jax.planning.reduced import baseline, best_pick
 from scaling_jax.planning.scenario import LOG_PARAMS, LOG_TOKENS, Scenario
+from scaling_jax.planning.searching import best_pick
 from scaling_jax.solve import Solution, Status, minimise
 
 Variables = dict[str, jax.Array]

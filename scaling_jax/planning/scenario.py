@@ -26,6 +26,7 @@ class Scenario(NamedTuple):
     demand: Any
     query: Query
     axes: Mapping[str, Any]
+    serves: Any = True  # False: what serving costs does not count
 
     def loss(self, log_params: Number, log_tokens: Number) -> jax.Array:
         """Return the loss under the law."""
@@ -38,7 +39,11 @@ class Scenario(NamedTuple):
     def bill(self, log_params: Number, log_tokens: Number) -> Bill:
         """Return the bill."""
         params, tokens = jnp.exp(log_params), jnp.exp(log_tokens)
-        return call_cost(self.cost, params, tokens, self.demand, **self.axes)
+        bill = call_cost(self.cost, params, tokens, self.demand, **self.axes)
+        if self.serves is True:
+            return bill
+        train, serve = jnp.asarray(bill.train), jnp.asarray(bill.serve)
+        return Bill(train=train, serve=jnp.where(self.serves, serve, jnp.zeros_like(train)))
 
     def log_cost(self, log_params: Number, log_tokens: Number) -> jax.Array:
         """Return the logarithm of the total cost."""
@@ -64,18 +69,7 @@ class Scenario(NamedTuple):
         """Return the question of the baseline: the same loss, trained as cheaply as can be."""
         q = self.query
         query = Query(loss=loss, max_params=q.max_params, max_tokens=q.max_tokens)
-        return self._replace(cost=TrainingOnly(self.cost), query=query)
-
-
-class TrainingOnly(NamedTuple):
-    """A cost without its serving: what a baseline looks at."""
-
-    cost: Callable[..., Bill]
-
-    def __call__(self, params: Number, tokens: Number, demand: Any, **axes: Number) -> Bill:
-        """Return the bill of the training."""
-        train = jnp.asarray(call_cost(self.cost, params, tokens, demand, **axes).train)
-        return Bill(train=train, serve=jnp.zeros_like(train))
+        return self._replace(query=query, serves=False)
 
 
 def loss_of(law: Any, log_params: Number, log_tokens: Number, axes: Mapping) -> jax.Array:
