@@ -203,13 +203,17 @@ class CostOptions:
     """Its utilisation on output tokens."""
 
     def check(self) -> None:
-        """Raise ValueError where two costs are given, or prices beside one's own cost."""
-        if self.cost is None:
-            return
+        """Raise ValueError for two costs, and for prices that would not count."""
         for field in dataclasses.fields(self):
-            if field.name != "cost" and getattr(self, field.name) != field.default:
-                flag = field.name.replace("_", "-")
+            if field.name in ("cost", "dollars") or getattr(self, field.name) == field.default:
+                continue
+            flag = field.name.replace("_", "-")
+            if self.cost is not None:
                 raise ValueError(f"--cost {self.cost} has its own prices; give no --{flag}")
+            if not self.dollars:
+                raise ValueError(f"--{flag} does not count in FLOPs; give --dollars too")
+        if self.cost is not None and self.dollars:
+            raise ValueError(f"--cost {self.cost} has its own prices; give no --dollars")
 
     def prices(self) -> "Dollars":
         """Return the cost in dollars."""

@@ -324,6 +324,7 @@ BAD = [
     ("--cost mycosts.py:Bare", "a class without defaults for speed"),
     ("--cost mycosts.py:product", "the cost returns a number; it must be a Bill"),
     ("--cost mycosts.py:Hours --dollars", "has its own prices; give no --dollars"),
+    ("--train-price 3", "--train-price does not count in FLOPs; give --dollars too"),
     ("--cost mycosts.py:Hours --axes bitz=4", "reads the axis 'bitz'; they read bits"),
     ("--cost mycosts.py:Hours --axes bits", "it must be NAME=VALUE"),
     ("--cost mycosts.py:Hours --axes bits=four", "its value must be a number, a list"),
