@@ -33,12 +33,12 @@ class Worn(sj.Law):
 
 
 class GpuHours(sj.Cost):
-    """Train at 4e14 FLOP/s; serve from whole chips of 80 GB, bound by memory or arithmetic."""
+    """Train at 4e14 FLOP/s; serve from chips of 80 GB, bound by memory or arithmetic."""
 
     unit = "gpu_hours"
 
     def __call__(self, params, tokens, demand):
-        chips = jnp.ceil(2 * params / 64e9)
+        chips = 2 * params / 64e9
         step = jnp.maximum(2 * params / 3e12, 2 * params * 64 / 9e14)  # seconds x chips
         serve = demand.tokens / 64 * step / 3600 + 2000 * chips
         return sj.Bill(train=6 * params * tokens / 4e14 / 3600, serve=serve)

@@ -10,6 +10,7 @@ from scaling_jax.solve.implicit import eliminate
 
 _MAX_STEPS = 60
 _SHORTEST = 1e-4
+_ROUNDING = 8.0  # in machine epsilons: a residual so small cannot be made smaller
 
 
 class _State(NamedTuple):
@@ -25,8 +26,8 @@ def newton(
 ) -> tuple[jax.Array, jax.Array]:
     """Return the best point found for F(x) = 0 from a guess, and max |F| there.
 
-    A step that is not better is tried again at a quarter of its length; the search ends when
-    none is better, which near a root means: at rounding error. The caller judges it. Where
+    A step that is not better is tried again at a quarter of its length; the search ends at
+    rounding error, or when no step is better. The caller judges it. Where
     `done` is true the guess is returned at once.
     """
 
@@ -49,7 +50,8 @@ def newton(
         )
 
     def unfinished(state: _State) -> jax.Array:
-        going = (state.length > _SHORTEST) & (state.tried < _MAX_STEPS)
+        least = _ROUNDING * float(jnp.finfo(state.x.dtype).eps)
+        going = (state.length > _SHORTEST) & (state.tried < _MAX_STEPS) & (state.norm > least)
         return going if done is None else going & ~done
 
     # What a loop carries is made from the data, so that it is of one kind on any mesh.

@@ -80,12 +80,12 @@ import jax.numpy as jnp
 import scaling_jax as sj
 
 class Hours(sj.Cost):
-    """Chip hours, with whole chips."""
+    """Chip hours, bound by memory below a size."""
     unit = "hours"
     speed: sj.Positive = 4e14
 
     def __call__(self, params, tokens, demand, *, bits=16.0):
-        chips = jnp.ceil(2 * params / 16e9)
+        chips = jnp.maximum(2 * params / 16e9, 1.0)
         train = 6 * params * tokens / self.speed / 3600
         return sj.Bill(train=train, serve=chips * demand.tokens * (1 + bits / 16) / 1e8)
 
@@ -206,7 +206,7 @@ def test_axes_are_given_and_chosen_from_a_list(answer, run):
     )
     best = answer(asked)
     assert best["axes"] == {"bits": 4.0, "unique_tokens": 2e10}
-    chips = np.ceil(2 * best["params"] / 16e9)
+    chips = np.maximum(2 * best["params"] / 16e9, 1.0)
     assert best["serve_hours"] == approx(chips * 1e12 * 1.25 / 1e8, rel=1e-12)
     worth = 2e10 * (1 - 15 * np.expm1(-(best["tokens"] / 2e10 - 1) / 15))
     assert laws.HOFFMANN_2022(best["params"], worth) == approx(2.1, rel=1e-9)
@@ -278,7 +278,7 @@ def test_a_report(run, folder):
     text = (folder / "plan.html").read_text()
     for words in (
         "training, hours",
-        "Chip hours, with whole chips. Your own, mycosts.py:Hours",
+        "Chip hours, bound by memory below a size. Your own, mycosts.py:Hours",
         "law (Worn)",
         "with unique tokens 1e+11 and bits 8",
         "the axis unique tokens",
