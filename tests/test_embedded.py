@@ -252,7 +252,8 @@ GRIDS = """
             assert set(shared.values) == set(alone.values)
             for value in alone.values:
                 for other in (shared, within):
-                    np.testing.assert_array_equal(other[value], alone[value], err_msg=value)
+                    np.testing.assert_allclose(
+                        other[value], alone[value], rtol=1e-13, err_msg=value)
             assert (alone["status"] == 0).all()
             print(name, types, flush=True)
 """
