@@ -30,9 +30,11 @@ from scaling_jax.planning.scenario import LOG_PARAMS, LOG_TOKENS, Scenario
 from scaling_jax.solve.search import Cell, bisect, lowest_between, lowest_cells, zoom
 from scaling_jax.solve.smoothness import Smoothness, smoothness
 
-# Points of a grid, and the cells of it that are looked into.
+# Points of a grid, the cells of the finer one that are looked into, and those of the coarse one
+# beside its lowest.
 _POINTS = {Smoothness.SMOOTH: 36, Smoothness.KINKED: 36, Smoothness.STEPPED: 128}
 _KEEP = {Smoothness.SMOOTH: 2, Smoothness.KINKED: 2, Smoothness.STEPPED: 12}
+_OTHERS = {Smoothness.SMOOTH: 1, Smoothness.KINKED: 1, Smoothness.STEPPED: 6}
 
 Curve = ShareCurve | TokenCurve | BudgetCurve
 Objective = Callable[[jax.Array, jax.Array], jax.Array]
@@ -191,16 +193,14 @@ def _along(s: Scenario, curve: Curve, objective: Objective, form: Smoothness) ->
 
     low, high = jnp.minimum(curve.low, curve.high), jnp.maximum(curve.low, curve.high)
 
-    def look(_: Any, cells: list[Cell]) -> list[Cell]:
-        """Search again, two cells to either side of the lowest point."""
-        left, middle, right, _ = cells[0]
-        left = jnp.maximum(middle - 2 * (middle - left), low)
-        right = jnp.minimum(middle + 2 * (right - middle), high)
-        return lowest_cells(value, right, left, _POINTS[form], _KEEP[form], curve.start(right))
+    def look(left: jax.Array, right: jax.Array, keep: int) -> list[Cell]:
+        return lowest_cells(value, right, left, _POINTS[form], keep, curve.start(right))
 
-    middle = 0.5 * (low + high)
-    whole = Cell(low, middle, high, middle)
-    cells = jax.lax.fori_loop(0, 2, look, [whole] * _KEEP[form])
+    # Finer around the lowest point, beyond its neighbours too; the other cells as they are.
+    lowest, *others = look(low, high, 1 + _OTHERS[form])
+    left = jnp.maximum(lowest.middle - 2 * (lowest.middle - lowest.left), low)
+    right = jnp.minimum(lowest.middle + 2 * (lowest.right - lowest.middle), high)
+    cells = look(left, right, _KEEP[form]) + others
     stacked = jax.tree.map(lambda *each: jnp.stack(each), *cells)
     polished = jax.vmap(lambda cell: _polished(curve, objective, cell, form))(stacked)
     each = [jax.tree.map(lambda x, i=i: x[i], polished) for i in range(len(cells))]
