@@ -58,6 +58,18 @@ def test_keys_and_the_way_to_a_plan(capsys, runs, tmp_path):
     assert planned["intervals"]["laws"] == 60
 
 
+def test_a_plan_from_runs_by_the_mixture(capsys, runs, tmp_path, monkeypatch):
+    monkeypatch.setattr("scaling_jax.comparing.comparer.FAMILIES", (laws.Tied, laws.Coupled))
+    options = ["--runs", str(runs), "--law", "mixture", "--bootstrap", "40"]
+    asked = ["--loss", "1.6", "--inference-tokens", "1e10"]
+    direct = tmp_path / "mixture.json"
+    assert main(["compare", str(runs), "--bootstrap", "40", "--out", str(direct)]) == 0
+    capsys.readouterr()
+    planned = answer(capsys, "plan", *options, *asked)
+    assert planned == answer(capsys, "plan", "--law", direct, *asked)
+    assert planned["intervals"]["laws"] == 40
+
+
 def test_words_and_a_picture(capsys, runs, tmp_path):
     pytest.importorskip("matplotlib", reason="the plot extra is not installed")
     picture = tmp_path / "families.png"
