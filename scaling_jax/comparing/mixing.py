@@ -1,7 +1,5 @@
 """The mixture of a comparison, as a law with where it comes from and how sure it is."""
 
-from typing import Any
-
 import jax
 import numpy as np
 
@@ -9,6 +7,8 @@ from scaling_jax.comparing import stacking
 from scaling_jax.comparing.records import Member
 from scaling_jax.fitting.resampling import resampled_laws
 from scaling_jax.laws import Mixture, Sourced, Valid
+
+_ENOUGH = 100  # resamples of a family that is drawn less often
 
 
 def mixed(
@@ -19,7 +19,8 @@ def mixed(
     Its resampled laws are mixtures of the same members, in which one family has all of the
     weight: a family is drawn with its chances, and a law of it, fitted to resampled runs. So
     their spread holds both the noise and the doubt about the family, and grows as families
-    part beyond the runs. The families' resamples are of the same draws of noise.
+    part beyond the runs. Only as many resamples of a family are fitted as it is drawn, and a
+    hundred for its own intervals.
     """
     within = [each for each in members if each.weight > 0]
     warnings = _warnings(members, within)
@@ -37,15 +38,20 @@ def mixed(
     return sourced, warnings
 
 
-def _resampled(within: list[Member], count: int, seed: int) -> Any:
-    laws = []
-    for each in within:
-        problem = each.fitted.problem
-        with jax.enable_x64(True):
-            theta = each.fitted.theta
-            laws.append(resampled_laws(problem, theta, count, seed, "residuals"))
+def _resampled(within: list[Member], count: int, seed: int) -> Mixture:
     errors = np.array([each.errors for each in within])
     chosen = stacking.drawn(errors, count, np.random.default_rng([seed, 3]))
+    laws = []
+    for row, each in enumerate(within):
+        own = np.flatnonzero(chosen == row)
+        many = max(len(own), min(count, _ENOUGH))
+        # A draw of another family's has one of this family's laws, of which it makes nothing.
+        place = np.arange(count) % many
+        place[own] = np.arange(len(own))
+        problem, theta = each.fitted.problem, each.fitted.theta
+        with jax.enable_x64(True):
+            resampled = resampled_laws(problem, theta, many, seed, "residuals")
+        laws.append(jax.tree.map(lambda leaf, place=place: np.asarray(leaf)[place], resampled))
     shares = (chosen[:, None] == np.arange(len(within))).astype(float)
     return Mixture(laws=tuple(laws), weights=tuple(shares.T))
 

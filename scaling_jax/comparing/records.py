@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from scaling_jax._errors import Refusal
 from scaling_jax.comparing.misfit import Misfit
 from scaling_jax.fitting.records import Fit
 from scaling_jax.laws import Sourced
@@ -20,7 +21,7 @@ class Member:
 
     Attributes:
         name: of the family, in lower case.
-        fitted: its fit to all runs.
+        fitted: its fit to all runs, without intervals: `fit` of the family has them.
         misfit: the test of whether the runs follow it.
         errors: prediction / measurement - 1 of every run above each origin, [origins, n]; NaN
             below, and where so few runs do not fix the family.
@@ -77,8 +78,16 @@ class Comparison:
     warnings: tuple[str, ...]
 
     def __getitem__(self, name: str) -> Member:
-        """Return a family by its name, in any case."""
-        return next(each for each in self.members if each.name == name.lower())
+        """Return a family by its name, in any case.
+
+        Raises:
+            ValueError: it is not among the members; the sentence names those that are.
+        """
+        for each in self.members:
+            if each.name == name.lower():
+                return each
+        known = ", ".join(each.name for each in self.members)
+        raise Refusal(f"no family {name!r} was compared; those compared are {known}")
 
     @property
     def weights(self) -> dict[str, float]:
@@ -108,8 +117,8 @@ class Comparison:
         shared = f", with {others} other famil{'ies' if others > 1 else 'y'} beside it"
         if not len(self.below):
             return (
-                f"There are too few runs to hold some out, so that {first} and "
-                f"{others} other families count alike."
+                "There are too few runs to hold some out, so that "
+                f"{' and '.join(weights)} count alike."
             )
         return (
             f"{first} leads with {best.weight:.0%} of the mixture{shared if others else ''}: "

@@ -140,6 +140,8 @@ def test_too_few_runs_to_hold_some_out():
 
 def test_the_summary_is_two_sentences(few):
     assert few.summary.count(". ") == 1
+    with pytest.raises(ValueError, match="no family 'kaplan' was compared; those compared are"):
+        few["kaplan"]
     assert str(few) == few.summary
     assert next(iter(few.weights)) in few.summary
     assert lack_of_fit(few["chinchilla"].fitted).p_value == few["chinchilla"].misfit.p_value
