@@ -35,6 +35,7 @@ def comparison(found: Comparison, ax: "Axes | None" = None) -> "Axes":
     ax.set_yticks(range(len(members)), [each.name for each in members])
     ax.set_xscale("log")
     ax.xaxis.set_major_formatter("{x:g}")
+    ax.xaxis.set_minor_formatter("{x:g}")
     ax.set_xlabel(f"held-out error toward {_words(found.toward)} (%)")
     _legend(ax)
     return ax
