@@ -11,6 +11,7 @@ import importlib.metadata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from scaling_jax import comparing as comparing
     from scaling_jax import costs as costs
     from scaling_jax import deciding as deciding
     from scaling_jax import fitting as fitting
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from scaling_jax import shapes as shapes
     from scaling_jax import solve as solve
     from scaling_jax import training as training
+    from scaling_jax.comparing import Comparison as Comparison
+    from scaling_jax.comparing import compare as compare
     from scaling_jax.costs import Bill as Bill
     from scaling_jax.costs import Cost as Cost
     from scaling_jax.costs import Demand as Demand
@@ -87,6 +90,7 @@ if TYPE_CHECKING:
     from scaling_jax.training import train as train
 
 _NAMES = {
+    "comparing": "Comparison compare",
     "costs": "Bill Cost Demand Dollars Flops LinearCost ServeFleet Service TrainFleet",
     "deciding": "Commitment Decision decide log_normal",
     "fitting": "Fit fit holdout influence profile refit",

@@ -27,10 +27,11 @@ RANK = {
     "fitting": 5,
     "grids": 5,
     "serving": 5,
-    "deciding": 6,
+    "comparing": 6,
     "training": 6,
-    "plotting": 7,
-    "cli": 8,
+    "deciding": 7,
+    "plotting": 8,
+    "cli": 9,
 }
 FORBIDDEN = {
     ("laws", "optax"),

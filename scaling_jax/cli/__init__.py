@@ -20,6 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
 
     from scaling_jax.cli.catalogues import Chips, Laws  # noqa: PLC0415 (needs the extra)
+    from scaling_jax.cli.compare import Compare  # noqa: PLC0415
     from scaling_jax.cli.data import Data  # noqa: PLC0415
     from scaling_jax.cli.decide import Decide  # noqa: PLC0415
     from scaling_jax.cli.figures import Figures  # noqa: PLC0415
@@ -34,6 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command = tyro.cli(
         Plan
         | Fit
+        | Compare
         | Grid
         | Decide
         | Report

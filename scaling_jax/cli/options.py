@@ -117,7 +117,7 @@ class LawOptions:
 
     law: str = "hoffmann2022"
     """A published law (`scaling-jax laws`), a JSON file, or your own: FILE.py:NAME. With --runs
-    the family to fit, chinchilla unless one is given."""
+    the family to fit, chinchilla unless one is given; mixture: those that `compare` finds."""
     coefficients: OptionalPath = None
     """Numbers of a law of your own: JSON, {"E": 1.7, "base.alpha": 0.3, …}."""
     runs: OptionalPath = None

@@ -53,12 +53,17 @@ class Report(ScenarioOptions):
         yield f"<footer>Computed by scaling_jax {__version__}.</footer>"
 
     def _law_rows(self, asked: Scenario) -> Iterator[tuple[str, str]]:
-        from scaling_jax.laws import coefficients  # noqa: PLC0415
+        from scaling_jax.laws import Mixture, coefficients  # noqa: PLC0415
 
         sourced, given = asked.known.sourced, self.law
         numbers = coefficients(sourced.law).items()
         name = getattr(sourced.law, "__name__", type(sourced.law).__name__)
-        yield f"law ({name})", ", ".join(f"{key} = {float(x):.4g}" for key, x in numbers)
+        if isinstance(sourced.law, Mixture):  # whose coefficients would fill the page
+            pairs = zip(sourced.law.laws, sourced.law.weights, strict=True)
+            said = ", ".join(f"{type(each).__name__} {float(w):.0%}" for each, w in pairs)
+        else:
+            said = ", ".join(f"{key} = {float(x):.4g}" for key, x in numbers)
+        yield f"law ({name})", said
         fitted = asked.known.fitted
         if fitted is not None:
             yield "its source", f"fitted to the {fitted.n_runs} runs of {given.runs}"

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 Progress = Callable[[int, int], None]
 
+# What --law names beside --runs for no family in particular: `compare`'s mixture of all.
+MIXTURE = "mixture"
+
 
 @dataclasses.dataclass(frozen=True)
 class Known:
@@ -206,8 +209,12 @@ def _fitted(
     from scaling_jax.fitting import fit  # noqa: PLC0415
     from scaling_jax.runs import read_runs  # noqa: PLC0415
 
-    kind = _family(name)
     options = {"bootstrap": bootstrap, "seed": seed, "progress": progress}
+    if name == MIXTURE:
+        from scaling_jax.comparing import compare  # noqa: PLC0415
+
+        return Known(compare(read_runs(runs), **options).mixture)
+    kind = _family(name)
     fitted = fit(read_runs(runs), kind, **options)
     return Known(fitted.sourced, fitted)
 

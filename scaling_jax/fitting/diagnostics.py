@@ -42,14 +42,17 @@ _LEFT_OUT_ROWS = 2**18
 def warnings(problem: Problem, optimum: Optimum, law: Law, local: Curvature) -> tuple[str, ...]:
     """Return the warnings of a fit; call it under `jax.enable_x64(True)`."""
     return (
-        *_convergence(optimum),
-        *_freedom(problem),
-        *_line(problem),
+        *first_warnings(problem, optimum),
         *_bounds(problem, law),
         *_valley(problem, law, local),
         *_deciding_run(problem, optimum, law, local),
         *_rows(problem, optimum),
     )
+
+
+def first_warnings(problem: Problem, optimum: Optimum) -> tuple[str, ...]:
+    """Return those warnings of a fit that need no curvature and no other fit."""
+    return (*_convergence(optimum), *_freedom(problem), *_line(problem))
 
 
 def narrow_intervals(problem: Problem) -> tuple[str, ...]:

@@ -33,7 +33,9 @@ def fit(
     bootstrap: int = 0,
     resample: Resample = "residuals",
     starts: int = 32,
+    restarts: int = 32,
     seed: int = 0,
+    diagnose: bool = True,
     progress: Progress | None = None,
 ) -> Fit:
     """Return the law of a family that training runs follow: the global optimum.
@@ -61,7 +63,11 @@ def fit(
         starts: how many descents; twice as many for a law without a chart made by hand, the
             best of 4,096 points at which its linear coefficients are fitted. Where fewer
             than three agree the best go on from resampled runs, until three do.
+        restarts: for at most so many rounds, the starts drawn anew after every eighth; fewer
+            are faster and less sure.
         seed: of the starts and the resamples; the same seed gives the same answer.
+        diagnose: False leaves out the spectrum, intervals from the curvature, and all
+            warnings but those of the runs and of convergence: much faster.
         progress: called as progress(resamples done, resamples in all) every so often.
 
     Raises:
@@ -80,23 +86,27 @@ def fit(
     """
     guess = family if isinstance(family, Law) else None
     template = template_of(family)
-    _check_options(starts, bootstrap, seed, resample)
+    _check_options(starts, restarts, bootstrap, seed, resample)
     with jax.enable_x64(True):
         table = read_runs(runs)
         problem = prepare(table, template, delta, residual)
-        optimum = find_optimum(problem, starts, seed, guess)
+        optimum = find_optimum(problem, starts, seed, guess, restarts)
         theta = optimum.theta
         law = jax.tree.map(lambda leaf: float(leaf[0]), problem.laws(theta[None, :]))
-        local = local_curvature.curvature(problem, theta)
-        notes = diagnostics.warnings(problem, optimum, law, local)
+        local, notes = None, diagnostics.first_warnings(problem, optimum)
+        if diagnose:
+            local = local_curvature.curvature(problem, theta)
+            notes = diagnostics.warnings(problem, optimum, law, local)
         if bootstrap:
             laws = resampled_laws(problem, theta, bootstrap, seed, resample, progress)
             intervals = _percentiles(laws)
             beside = diagnostics.few_resamples(bootstrap)
-        else:
+        elif local is not None:
             laws = None
             intervals = local_curvature.intervals(problem, theta, local.noise)
             beside = diagnostics.narrow_intervals(problem)
+        else:
+            laws, intervals, beside = None, {}, ()
         scaled = scaled_residuals(problem, theta)
     return Fit(
         law=law,
@@ -107,7 +117,7 @@ def fit(
         status=Status.CONVERGED if optimum.converged else Status.NOT_CONVERGED,
         starts_converged=optimum.starts_converged,
         intervals=intervals,
-        spectrum=local.spectrum,
+        spectrum=np.zeros(0) if local is None else local.spectrum,
         warnings=notes + beside,
         interval_warnings=beside,
         laws=laws,
@@ -116,8 +126,15 @@ def fit(
     )
 
 
-def _check_options(starts: int, bootstrap: int, seed: int, resample: Resample) -> None:
-    whole = {"starts": (starts, 1), "bootstrap": (bootstrap, 0), "seed": (seed, 0)}
+def _check_options(
+    starts: int, restarts: int, bootstrap: int, seed: int, resample: Resample
+) -> None:
+    whole = {
+        "starts": (starts, 1),
+        "restarts": (restarts, 0),
+        "bootstrap": (bootstrap, 0),
+        "seed": (seed, 0),
+    }
     for name, (value, least) in whole.items():
         if not isinstance(value, Integral) or value < least:
             raise Refusal(f"{name} is {value}; it must be a whole number of {least} or more")

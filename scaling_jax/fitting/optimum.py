@@ -31,16 +31,26 @@ class Optimum(NamedTuple):
         return self.agreeing / self.starts
 
 
-def find_optimum(problem: Problem, starts: int, seed: int, guess: Law | None) -> Optimum:
-    """Return the lowest end of `starts` descents; call it under `jax.enable_x64(True)`."""
+def find_optimum(
+    problem: Problem,
+    starts: int,
+    seed: int,
+    guess: Law | None,
+    restarts: int = TUNING.batches * TUNING.rounds,
+) -> Optimum:
+    """Return the lowest end of `starts` descents; call it under `jax.enable_x64(True)`.
+
+    Where too few of them agree there are `restarts` rounds of restarts at most, and after
+    every `TUNING.rounds` of them the starts are drawn anew.
+    """
     rng = np.random.default_rng(seed)
     seen = problem._replace(data=_sample(problem))
     first = Ends(np.zeros((0, problem.chart.size)), np.zeros(0), np.zeros(0, bool))
-    for _ in range(TUNING.batches):
+    for done in range(0, max(restarts, 1), TUNING.rounds):
         thetas = starting_points(seen, starts, rng, guess)
         ends = descend(seen, thetas, TUNING.wide, most_steps=TUNING.first_steps)
         first = Ends(*map(np.concatenate, zip(first, ends, strict=True)))
-        first = _restarted(seen, first, rng)
+        first = _restarted(seen, first, rng, min(TUNING.rounds, restarts - done))
         if _enough(first, seen.data):
             break
     ends = first
@@ -76,7 +86,7 @@ def _enough(ends: Ends, data: Data) -> bool:
     return agreeing >= min(TUNING.enough, len(ends.objective)) or not np.isfinite(lowest)
 
 
-def _restarted(problem: Problem, ends: Ends, rng: np.random.Generator) -> Ends:
+def _restarted(problem: Problem, ends: Ends, rng: np.random.Generator, rounds: int) -> Ends:
     """Return ends of which enough agree, or as many as can be made to.
 
     Each of the best, distinct ends goes on alone: from it, descents on resampled runs, and
@@ -86,7 +96,7 @@ def _restarted(problem: Problem, ends: Ends, rng: np.random.Generator) -> Ends:
     Biometrics 57 (2001).
     """
     chosen = _distinct(ends.objective)
-    for _ in range(TUNING.rounds):
+    for _ in range(rounds):
         if _enough(ends, problem.data):
             break
         each = TUNING.restarts * TUNING.lineages // len(chosen)

@@ -28,7 +28,8 @@ class Fit:
         spectrum: the singular values, in falling order, of the runs' log losses with
             respect to the logarithms of the coefficients, N and D counted in their
             geometric means where the family takes up such units: small ones are
-            combinations that the runs do not fix.
+            combinations that the runs do not fix. Without `diagnose` it is empty, as the
+            intervals are.
         warnings: what to beware of, in sentences.
         interval_warnings: those of them that are of the intervals alone.
         laws: the laws of the resampled runs, stacked along the first axis; None without
@@ -76,5 +77,7 @@ class Fit:
     @property
     def condition_number(self) -> float:
         """The largest of the spectrum over the smallest."""
+        if not self.spectrum.size:
+            return float("nan")
         smallest = self.spectrum[-1]
         return float(self.spectrum[0] / smallest) if smallest > 0 else float("inf")

@@ -62,8 +62,12 @@ from scaling_jax.laws.sourced import Valid as Valid
 from scaling_jax.laws.sourced import unwrapped as unwrapped
 from scaling_jax.laws.wider import BoundedRational as BoundedRational
 from scaling_jax.laws.wider import ComputeRatio as ComputeRatio
+from scaling_jax.laws.wider import CoupledGrowth as CoupledGrowth
 from scaling_jax.laws.wider import CoupledRatio as CoupledRatio
 from scaling_jax.laws.wider import DriftingRatio as DriftingRatio
 from scaling_jax.laws.wider import Farseer as Farseer
+from scaling_jax.laws.wider import FixedCapacity as FixedCapacity
+from scaling_jax.laws.wider import LogQuadratic as LogQuadratic
 from scaling_jax.laws.wider import SaturatingData as SaturatingData
 from scaling_jax.laws.wider import ScaledRatio as ScaledRatio
+from scaling_jax.laws.wider import TiedCoupled as TiedCoupled

@@ -23,11 +23,15 @@ from scaling_jax.laws.vocabulary import Tao
 from scaling_jax.laws.wider import (
     BoundedRational,
     ComputeRatio,
+    CoupledGrowth,
     CoupledRatio,
     DriftingRatio,
     Farseer,
+    FixedCapacity,
+    LogQuadratic,
     SaturatingData,
     ScaledRatio,
+    TiedCoupled,
 )
 
 FAMILIES: dict[str, type[Law]] = {
@@ -41,6 +45,7 @@ FAMILIES: dict[str, type[Law]] = {
         *(Samples, PassAtK, KaplanSteps, Schaipp, TaskError, TopOneError),
         *(BoundedRational, ComputeRatio, CoupledRatio, DriftingRatio),
         *(Farseer, SaturatingData, ScaledRatio),
+        *(TiedCoupled, CoupledGrowth, FixedCapacity, LogQuadratic),
     )
 }
 

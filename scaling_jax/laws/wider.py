@@ -1,4 +1,4 @@
-"""Seven further families, to hold against our own: each bends the plane of powers otherwise.
+"""Further families, to hold against our own: each bends the plane of powers otherwise.
 
 In all of them N counts all parameters, D training tokens, and L is in nats per token, as in
 `Chinchilla`. Formulas are evaluated in logarithms, which float32 holds whatever the scales.
@@ -13,7 +13,7 @@ import jax.numpy as jnp
 
 from scaling_jax._numerics import as_floats
 from scaling_jax._pytree import POSITIVE, REAL, Exponent, Floor, Number, Positive, Real
-from scaling_jax.laws.families import Law
+from scaling_jax.laws.families import Law, PowerSum, Terms
 
 # Coefficients of a stretched exponential in N, which beyond such bounds is a step at one size.
 _Bend = Annotated[Number, REAL.within(-0.5, 0.5)]
@@ -184,3 +184,109 @@ class Farseer(_LogLaw):
         level = self.a2 * jnp.exp(self.beta * log_params) + self.b2
         exponent = jnp.exp(self.a1 * jnp.exp(self.alpha * log_params) + self.b1)
         return jnp.exp(floor) + jnp.exp(level - exponent * log_tokens)
+
+
+class TiedCoupled(PowerSum):
+    """L(N, D) = E + (A / N^alpha + B / D^alpha)^k: `Coupled` with one exponent.
+
+    The ratio of tokens to parameters that is optimal for training compute is the same at
+    every size, as in `Tied`; k says how much the smaller of the two terms matters. Source:
+    the special case alpha = beta of Busbridge et al. 2025 (arXiv 2502.08606).
+
+    Example:
+        >>> law = TiedCoupled(E=1.7, A=300.0, B=900.0, alpha=0.4, k=0.8)
+        >>> best = law.compute_optimal(params=1e9)
+        >>> print(f"{law(1e9, 2e10):.4f} {best.tokens_per_param:.2f}")
+        1.9117 15.59
+    """
+
+    E: Floor
+    A: Positive
+    B: Positive
+    alpha: Exponent
+    k: Exponent
+
+    def terms(self) -> Terms:
+        return Terms(jnp.log(self.A), self.alpha, jnp.log(self.B), self.alpha)
+
+    def log_excess(self, loss: Number) -> jax.Array:
+        return jnp.log(loss - self.E) / self.k
+
+    def loss_at(self, log_excess: Number) -> jax.Array:
+        return jnp.asarray(self.E + jnp.exp(self.k * log_excess))
+
+
+class CoupledGrowth(_LogLaw):
+    """L(N, D) = E + (A / N^alpha + B N^gamma / D^beta)^k.
+
+    The common parent of `Coupled` (gamma = 0), of `ScaledRatio` (k = 1) and of `CoupledRatio`
+    (gamma = beta - alpha): the power of a sum whose data term grows, or falls, with size.
+
+    Example:
+        >>> law = CoupledGrowth(E=1.7, A=300.0, alpha=0.4, B=900.0, gamma=0.05, beta=0.4, k=0.8)
+        >>> print(f"{law(1e9, 2e10):.4f}")
+        2.0483
+    """
+
+    E: Floor
+    A: Positive
+    alpha: Exponent
+    B: Positive
+    gamma: Annotated[Number, REAL.between(-0.5, 0.5)]
+    beta: Exponent
+    k: Exponent
+
+    def loss_at_log(self, log_params: Number, log_tokens: Number) -> jax.Array:  # pyright: ignore
+        size = jnp.log(self.A) - self.alpha * log_params
+        data = jnp.log(self.B) + self.gamma * log_params - self.beta * log_tokens
+        return jnp.asarray(self.E + jnp.exp(self.k * jnp.logaddexp(size, data)))
+
+
+class FixedCapacity(_LogLaw):
+    """L(N, D) = E + A / N^alpha + B / D_eff^beta,   D_eff = D / (1 + D / (c N)).
+
+    Every parameter takes up c tokens and no more: `SaturatingData` at q = 1.
+
+    Example:
+        >>> law = FixedCapacity(E=1.7, A=400.0, alpha=0.34, B=900.0, beta=0.3, c=1000.0)
+        >>> print(f"{law(1e9, 2e10):.4f} {law(1e9, 2e13):.4f}")
+        2.7838 2.2778
+    """
+
+    E: Floor
+    A: Positive
+    alpha: Exponent
+    B: Positive
+    beta: Exponent
+    c: Positive
+
+    def loss_at_log(self, log_params: Number, log_tokens: Number) -> jax.Array:  # pyright: ignore
+        tokens = -jnp.logaddexp(-log_tokens, -jnp.log(self.c) - log_params)
+        size = jnp.exp(jnp.log(self.A) - self.alpha * log_params)
+        return jnp.asarray(self.E + size + jnp.exp(jnp.log(self.B) - self.beta * tokens))
+
+
+class LogQuadratic(_LogLaw):
+    """log L(N, D) = level + n x + d y + nn x^2 + nd x y + dd y^2,   x = log N, y = log D.
+
+    The second-order polynomial through whatever the truth is: a yardstick of how well a
+    smooth surface can describe the runs. It knows no floor and turns upwards or plunges
+    beyond them, so that it is never extrapolated: no weight in a mixture is given to it.
+
+    Example:
+        >>> law = LogQuadratic(level=3.0, n=-0.05, d=-0.05, nn=0.0, nd=0.0, dd=0.0)
+        >>> print(f"{law(1e9, 2e10):.4f}")
+        2.1769
+    """
+
+    level: Real
+    n: Real
+    d: Real
+    nn: Real
+    nd: Real
+    dd: Real
+
+    def loss_at_log(self, log_params: Number, log_tokens: Number) -> jax.Array:  # pyright: ignore
+        x, y = log_params, log_tokens
+        linear = self.level + self.n * x + self.d * y
+        return jnp.exp(linear + self.nn * x * x + self.nd * x * y + self.dd * y * y)

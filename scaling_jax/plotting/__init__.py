@@ -4,6 +4,7 @@ Every function takes records and, optionally, the Axes to draw into, and returns
 """
 
 from scaling_jax.plotting import paper as paper
+from scaling_jax.plotting.comparisons import comparison as comparison
 from scaling_jax.plotting.fits import curves as curves
 from scaling_jax.plotting.fits import fit_report as fit_report
 from scaling_jax.plotting.fits import predicted as predicted

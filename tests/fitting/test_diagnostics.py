@@ -161,3 +161,13 @@ def test_extrapolation_is_a_factor_on_either_side():
         "The point is 10 times above the runs in params, "
         "and 2 times below the runs in tokens/param."
     )
+
+
+def test_without_a_diagnosis_only_the_law_is_found(planted):
+    runs = planted(noise=0.01)
+    whole, bare = fit(runs), fit(runs, diagnose=False, restarts=0)
+    assert bare.objective == pytest.approx(whole.objective, rel=1e-9)
+    assert bare.intervals == {}
+    assert np.isnan(bare.condition_number)
+    with pytest.raises(ValueError, match="restarts is -1; it must be a whole number of 0"):
+        fit(runs, restarts=-1)

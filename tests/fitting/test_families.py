@@ -23,6 +23,10 @@ BEST_CPU47 = {
     "computeratio": 7.8685613884e-04,
     "boundedrational": 2.0252951524e-04,
     "farseer": 2.6344238534e-04,
+    "tiedcoupled": 7.9388336153e-04,
+    "coupledgrowth": 7.0086463520e-04,
+    "fixedcapacity": 7.6015085353e-04,
+    "logquadratic": 2.8913778352e-04,
 }
 VALUES = {"E": 1.5, "L0": 9.0, "A": 400.0, "B": 900.0, "C": 1e-3, "a": 60.0, "b": 700.0}
 
@@ -54,6 +58,18 @@ def formula(name, c, n, d):
             + c["C"] * n ** c["gamma"] / d ** c["delta"]
         )
         return c["E"] + (c["L0"] - c["E"]) * h / (1 + h)
+    if name == "tiedcoupled":
+        return c["E"] + (c["A"] / n ** c["alpha"] + c["B"] / d ** c["alpha"]) ** c["k"]
+    if name == "coupledgrowth":
+        data = c["B"] * n ** c["gamma"] / d ** c["beta"]
+        return c["E"] + (c["A"] / n ** c["alpha"] + data) ** c["k"]
+    if name == "fixedcapacity":
+        seen = d / (1 + d / (c["c"] * n))
+        return c["E"] + c["A"] / n ** c["alpha"] + c["B"] / seen ** c["beta"]
+    if name == "logquadratic":
+        x, y = np.log(n), np.log(d)
+        slopes = c["level"] + c["n"] * x + c["d"] * y
+        return np.exp(slopes + c["nn"] * x**2 + c["nd"] * x * y + c["dd"] * y**2)
     exponent = np.exp(c["a1"] * n ** c["alpha"] + c["b1"])
     floor = np.exp(c["a3"] * n ** c["gamma"] + c["b3"])
     return floor + np.exp(c["a2"] * n ** c["beta"] + c["b2"]) / d**exponent
@@ -66,6 +82,8 @@ def test_formulas(name):
     exponents = dict(zip(fields, np.linspace(0.05, 0.4, len(fields)), strict=True))
     if name == "farseer":
         exponents |= {"alpha": 0.02, "beta": -0.1, "gamma": -0.05}
+    if name == "logquadratic":
+        exponents |= {"d": -0.05, "nn": 0.001, "nd": -0.002, "dd": 0.0005}
     values = {field: VALUES.get(field, exponents[field]) for field in fields}
     n, d = np.array([1e7, 1e9, 1e12]), np.array([1e9, 3e11, 1e13])
     loss = family(**values)(n, d)
