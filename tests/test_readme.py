@@ -22,7 +22,8 @@ README = Path(__file__).parents[1] / "README.md"
 
 # What takes long (and has tests of its own) or another machine; all else is run as printed.
 _LONG = re.compile(
-    r"^(scaling-jax (train|figures|compare|plan --law mixture|sweep(?!.*--(dry-run|status)))|(?!scaling-jax))"
+    r"^(scaling-jax (train|figures|compare|plan --law mixture|sweep(?!.*--(dry-run|status)))"
+    r"|(?!scaling-jax))"
 )
 
 

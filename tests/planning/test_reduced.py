@@ -155,7 +155,7 @@ def law_class(name, fields):
 
 
 # The others too, and many more scenarios: benchmarks/plan_nonlinear.py brute 2000.
-@pytest.mark.parametrize(("law", "cost", "names"), KINDS[1:-1:2] + [KINDS[2]], ids=str)
+@pytest.mark.parametrize(("law", "cost", "names"), [*KINDS[1:-1:2], KINDS[2]], ids=str)
 def test_against_brute_force(law, cost, names):
     got, wanted, status = compare_with_brute_force(law, cost, names, count=10, seed=5)
     assert np.isfinite(wanted).mean() > 0.3
