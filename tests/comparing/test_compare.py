@@ -10,8 +10,7 @@ from scaling_jax.costs import Demand, Flops
 from scaling_jax.fitting import fit
 from scaling_jax.laws import BoundedRational, Chinchilla, Coupled, Kaplan, Mixture, Tied
 from scaling_jax.planning import intervals
-from scaling_jax.runs import CPU47, Runs, read_runs
-from tests.conftest import DATA
+from scaling_jax.runs import CPU47, Runs
 
 FEW = (Chinchilla, Tied, Coupled)
 
@@ -145,14 +144,3 @@ def test_the_summary_is_two_sentences(few):
     assert str(few) == few.summary
     assert next(iter(few.weights)) in few.summary
     assert lack_of_fit(few["chinchilla"].fitted).p_value == few["chinchilla"].misfit.p_value
-
-
-@pytest.mark.skipif(not DATA.exists(), reason="the shared data are not here")
-def test_the_stack_predicts_runs_that_it_has_not_seen():
-    """Issue 11: at most 1.2 % and 2.5 %, of Chinchilla's 5.8 % and 8.6 %."""
-    sardana = read_runs(DATA / "sardana2024_runs.csv")
-    for runs, most, chinchilla in ((sardana, 0.012, 0.057), (CPU47, 0.025, 0.085)):
-        found = compare(runs.select(max_tokens_per_param=100))
-        told = predict(found, runs.select(min_tokens_per_param=101))
-        assert told["mixture"].mean_error < most
-        assert told["chinchilla"].mean_error > chinchilla

@@ -8,7 +8,7 @@ from scaling_jax.comparing.misfit import fisher_tail, lack_of_fit, misfit_at
 from scaling_jax.fitting import fit
 from scaling_jax.fitting.optimum import descend_again
 from scaling_jax.fitting.problem import pad
-from scaling_jax.laws import Chinchilla, Coupled, LogQuadratic, ScaledRatio
+from scaling_jax.laws import Chinchilla, Coupled, LogQuadratic
 from scaling_jax.runs import CPU47
 
 SETS = 400
@@ -34,7 +34,7 @@ def rejections(truth, family, noise=NOISE, seed=0):
     return float(np.mean(np.array(found) < 0.05))
 
 
-@pytest.mark.parametrize("family", [Chinchilla, Coupled, ScaledRatio])
+@pytest.mark.parametrize("family", [Chinchilla, Coupled])
 def test_the_size_is_right(family):
     # Three standard errors of 400 sets are 3.3 %.
     assert 0.03 <= rejections(family, family) <= 0.075
