@@ -280,6 +280,7 @@ def test_other_plans_on_meshes():
     assert len(on_eight_devices(SHARDED, "own").splitlines()) == 2 * 6
 
 
+@pytest.mark.slow
 @needs_reduced
 @needs_x64
 def test_grids_on_meshes_of_every_kind_with_choices_and_records():

@@ -216,12 +216,14 @@ def test_axes_are_given_and_chosen_from_a_list(answer, run):
     assert "unique_tokens is 2e+10." in out
 
 
+@pytest.mark.slow
 def test_an_axis_in_an_interval(answer):
     plan = answer(f"plan {ASKED} --law mylaws.py:instance --axes unique-tokens=1e10..1e11")
     assert plan["method"] == "general"
     assert plan["axes"]["unique_tokens"] == approx(1e11, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_a_published_law_with_an_axis(answer, run):
     plan = answer(
         "plan --loss 2.5 --requests 1e9 --law muennighoff2023 --axes unique_tokens=2e10"
@@ -244,6 +246,7 @@ def test_model_with_axes(answer):
     assert model["axes"] == {"unique_tokens": 2e10, "bits": 8.0}
 
 
+@pytest.mark.slow
 def test_a_grid_over_an_axis_of_the_law_and_one_of_the_cost(answer, folder):
     parquet = pytest.importorskip("pyarrow.parquet", reason="the grid extra is not installed")
     own = "--law mylaws.py:instance --cost mycosts.py:smooth --loss 2.1 --inference-tokens 1e12"
@@ -268,6 +271,7 @@ def test_a_decision(run):
     assert "FLOPs" in out
 
 
+@pytest.mark.slow
 def test_a_report(run, folder):
     pytest.importorskip("matplotlib", reason="the plot extra is not installed")
     code, _, err = run(
@@ -350,6 +354,7 @@ def test_one_number_for_each_axis(run, command):
     assert "takes one number for each axis; bits has several" in err
 
 
+@pytest.mark.slow
 def test_a_file_that_holds_law_and_cost_is_run_once(answer, folder):
     both = "import pathlib\nwith pathlib.Path('ran').open('a') as file: file.write('x')\n"
     (folder / "both.py").write_text(both + LAWS + COSTS)

@@ -99,6 +99,7 @@ def test_draws_are_of_one_family_each_by_its_weight(few):
     np.testing.assert_allclose(often, list(few.weights.values()), atol=0.15)
 
 
+@pytest.mark.slow
 def test_intervals_hold_what_the_families_say_apart():
     """Far beyond the runs they part, and the mixture's interval holds each that counts."""
     runs = CPU47.select(max_tokens_per_param=100)

@@ -194,6 +194,7 @@ def test_an_own_law_with_an_axis_against_a_dense_search(risk):
     check(decision, sj.Flops(), risk, rel=1e-7)  # tokens grow without bound at a wall
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("cost", "risk"),
     [(sj.Flops(), "regret"), (Chips(size=2e9), "cvar")],
@@ -236,6 +237,7 @@ def test_one_sample_is_plan_whatever_the_law_and_the_cost(risk):
         assert (model.gap, model.reaches) == (None, 1.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("risk", ["mean", "cvar"])
 def test_a_convex_decision_is_the_same_by_either_search(risk, monkeypatch):
     stack = coupled(8)

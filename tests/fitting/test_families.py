@@ -151,6 +151,7 @@ def test_an_exponent_called_k_has_no_bound_of_ours(planted):
     assert [text for text in notes if "lowest is at its bound of zero" in text]
 
 
+@pytest.mark.slow
 def test_profiles_refits_and_influence_of_a_copy(planted):
     runs = planted(noise=0.01)
     ours, own = fit(runs), fit(runs, Copy)

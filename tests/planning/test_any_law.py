@@ -59,6 +59,7 @@ def test_a_cost_that_doubles_above_a_size():
     assert plan.total_cost == approx(below.total_cost, rel=1e-8)
 
 
+@pytest.mark.slow
 def test_breaks_that_a_cost_states_are_differentiated():
     class Chips(sj.Cost):
         memory: sj.Positive
@@ -143,6 +144,7 @@ def precise_cost(params, tokens, demand, bits):
     return sj.Bill(train=6 * params * tokens, serve=2 * params * demand.tokens * bits / 16)
 
 
+@pytest.mark.slow
 def test_the_best_of_a_list_is_the_best_of_its_plans():
     bits = [2, 4, 8, 16]
     tokens = np.geomspace(1e10, 1e14, 5)
@@ -299,6 +301,7 @@ def test_a_plan_outside_of_what_its_law_states_says_so():
     assert batch.warnings == ()
 
 
+@pytest.mark.slow
 def test_elasticities_of_functions_and_axes():
     table = sj.elasticities(precise_law, precise_cost, DEMAND, loss=1.95, axes={"bits": 8.0})
     up, down = (

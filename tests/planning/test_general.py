@@ -58,6 +58,7 @@ def test_any_optax_transformation_plans(optimiser):
     assert general.params == approx(exact.params, rel=1e-10)
 
 
+@pytest.mark.slow
 def test_derivatives_of_the_two_paths_agree():
     def params(law, tokens, optimiser):
         demand = sj.Demand(output_tokens=tokens)
