@@ -274,6 +274,7 @@ def test_exact_plans_on_meshes_of_every_kind():
     assert len(on_eight_devices(SHARDED, "exact").splitlines()) == 4 * 6
 
 
+@pytest.mark.slow
 @needs_reduced
 @needs_x64
 def test_other_plans_on_meshes():

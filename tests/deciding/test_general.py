@@ -163,8 +163,8 @@ def check(decision, cost, risk, max_params=np.inf, max_tokens=np.inf, rel=1e-8):
     ("cost", "risk", "certificate"),
     [
         (sj.Flops(), "mean", "convex"),
-        (sj.Flops(), "cvar", "convex"),
-        (Chips(size=2e9), "regret", "grid"),
+        pytest.param(sj.Flops(), "cvar", "convex", marks=pytest.mark.slow),
+        pytest.param(Chips(size=2e9), "regret", "grid", marks=pytest.mark.slow),
         (roofline, "cvar", "grid"),
     ],
 )

@@ -69,7 +69,11 @@ def test_against_the_exact_planner(target, limits):
     np.testing.assert_allclose(got[some], wanted[some], rtol=1e-9)
 
 
-@pytest.mark.parametrize("query", [{"loss": 1.95}, {"budget": 4.8e23}], ids=str)
+@pytest.mark.parametrize(
+    "query",
+    [{"loss": 1.95}, pytest.param({"budget": 4.8e23}, marks=pytest.mark.slow)],
+    ids=str,
+)
 def test_derivatives_against_the_exact_planner(query):
     ((name, value),) = query.items()
 
