@@ -16,10 +16,9 @@ from scaling_jax.planning.scenario import LOG_PARAMS, LOG_TOKENS, Scenario
 from scaling_jax.solve.search import Cell, bisect, lowest_cells
 
 # A curve without exponents of its own bends like a power of this exponent.
-_EXPONENT = 0.33
+EXPONENT = 0.33
 # How far u goes into the asymptote of few tokens: their log, relative to the bend.
-_DEEP = 25.0
-_SCAN, _HALVINGS = 64, 50
+DEEP = 25.0
 # The ends of a curve need not be sharp: at a limit Newton's method finishes.
 _END_HALVINGS = 36
 # By how much log N may be above log D: without a bound, unless less of it reaches further.
@@ -54,10 +53,10 @@ class ShareCurve(NamedTuple):
         bare = cls(t, log_excess, log_excess, log_excess)
         least, most = (
             bare._least(),
-            (_cap(s.query.max_params, 60.0), _cap(s.query.max_tokens, 80.0)),
+            (log_limit(s.query.max_params, 60.0), log_limit(s.query.max_tokens, 80.0)),
         )
-        low = -_softplus_inverse(t.alpha * (most[0] - least.log_params))
-        high = _softplus_inverse(t.beta * (most[1] - least.log_tokens))
+        low = -softplus_inverse(t.alpha * (most[0] - least.log_params))
+        high = softplus_inverse(t.beta * (most[1] - least.log_tokens))
         return bare._replace(low=low, high=high)
 
     def _least(self) -> Point:
@@ -127,8 +126,8 @@ class TokenCurve(NamedTuple):
     def of(cls, s: Scenario, loss: jax.Array) -> "TokenCurve":
         """Return the curve within the limits of the question."""
         target = jnp.log(loss)
-        most = jnp.minimum(_cap(s.query.max_params, LOG_PARAMS[1]), LOG_PARAMS[1]) + 0 * target
-        end = jnp.minimum(_cap(s.query.max_tokens, LOG_TOKENS[1]), LOG_TOKENS[1]) + 0 * target
+        most = log_limit(s.query.max_params, LOG_PARAMS[1]) + 0 * target
+        end = log_limit(s.query.max_tokens, LOG_TOKENS[1]) + 0 * target
 
         def within(excess: jax.Array) -> "TokenCurve":
             bare = cls(s.log_loss, target, most, excess, end, end, target < target)  # noqa: PLR0124 (false, typed as the target)
@@ -173,12 +172,12 @@ class TokenCurve(NamedTuple):
     @property
     def low(self) -> jax.Array:
         """u next to the asymptote."""
-        return jnp.minimum(-0.5 * _DEEP + 0 * self.first, self.high)
+        return jnp.minimum(-0.5 * DEEP + 0 * self.first, self.high)
 
     @property
     def high(self) -> jax.Array:
         """u at the most tokens."""
-        return _softplus_inverse(_EXPONENT * (self.last - self.first))
+        return softplus_inverse(EXPONENT * (self.last - self.first))
 
     def feasible(self) -> jax.Array:
         """Return whether any model of the curve is within the limits."""
@@ -218,7 +217,7 @@ class TokenCurve(NamedTuple):
 
     def tangent(self, u: jax.Array, point: Point) -> Point:
         """Return d(log N, log D) / du."""
-        rising = jax.nn.sigmoid(u) / _EXPONENT
+        rising = jax.nn.sigmoid(u) / EXPONENT
         by_params, by_tokens = jax.grad(self.log_loss, (0, 1))(*point)
         return Point(-rising * by_tokens / by_params, rising)
 
@@ -232,11 +231,11 @@ class TokenCurve(NamedTuple):
 
     def _tokens(self, u: jax.Array) -> jax.Array:
         bent = jnp.log1p(jnp.exp(-jnp.abs(u)))
-        return jnp.minimum(self.first + (jnp.maximum(u, 0.0) + bent) / _EXPONENT, self.last)
+        return jnp.minimum(self.first + (jnp.maximum(u, 0.0) + bent) / EXPONENT, self.last)
 
     def _newton(self, log_params: jax.Array, log_tokens: jax.Array, steps: int) -> jax.Array:
         def step(_: int, x: jax.Array) -> jax.Array:
-            value, slope = _along(lambda n: self.log_loss(n, log_tokens), x)
+            value, slope = value_and_slope(lambda n: self.log_loss(n, log_tokens), x)
             move = (self.target - value) / slope
             move = jnp.where(jnp.isnan(move), 0.0, jnp.clip(move, -1.5, 1.5))
             return jnp.clip(x + move, LOG_PARAMS[0], self._ceiling(log_tokens))
@@ -247,88 +246,6 @@ class TokenCurve(NamedTuple):
         error = jnp.abs(self.log_loss(log_params, log_tokens) - self.target)
         sound = error < float(jnp.finfo(error.dtype).eps) ** 0.45
         return Point(jnp.where(sound, log_params, jnp.nan), log_tokens)
-
-
-class BudgetCurve(NamedTuple):
-    """The models that a budget pays for: at each log N as many tokens as it buys.
-
-    `most` is the largest log N that leaves something for training. Where the cost jumps in N
-    and the law may rise in D (`rising`), they are as many tokens as lower the loss: a larger
-    model may be out of reach though budget is left over.
-    """
-
-    scenario: Scenario
-    most: jax.Array
-    end: jax.Array
-    stepped: bool
-    rising: bool
-
-    @classmethod
-    def of(cls, s: Scenario, stepped: bool, rising: bool) -> "BudgetCurve":
-        """Return the curve within the limits of the question; `stepped` is of cost in D."""
-        zero = 0 * jnp.log(jnp.asarray(s.query.budget))
-        most = largest_params(s, LOG_TOKENS[0] + zero)
-        end = jnp.minimum(_cap(s.query.max_tokens, LOG_TOKENS[1]), LOG_TOKENS[1]) + zero
-        return cls(s, most, end, stepped, rising)
-
-    @property
-    def low(self) -> jax.Array:
-        """u next to the asymptote."""
-        return -_DEEP + 0 * self.most
-
-    @property
-    def high(self) -> jax.Array:
-        """u at the smallest model."""
-        return _softplus_inverse(_EXPONENT * (self.most - LOG_PARAMS[0]))
-
-    def feasible(self) -> jax.Array:
-        """Return whether the budget pays for any model."""
-        return jnp.isfinite(self.most)
-
-    def start(self, u: jax.Array) -> Any:
-        """Return what `step` begins with: nothing."""
-        return u
-
-    def near(self, u: jax.Array) -> Any:
-        """Return what `at` begins with: nothing."""
-        return u
-
-    def step(self, u: jax.Array, state: Any) -> tuple[Point, Any]:
-        """Return the model at u."""
-        return self.at(u, state, 2), state
-
-    def at(self, u: jax.Array, near: Any, steps: int = 5) -> Point:
-        """Return the model at u."""
-        bent = jnp.log1p(jnp.exp(-jnp.abs(u)))
-        log_params = self.most - (jnp.maximum(u, 0.0) + bent) / _EXPONENT
-        log_tokens = jnp.minimum(self.tokens(log_params, steps), self.end)
-        return Point(log_params, self._useful(log_params, log_tokens))
-
-    def leaves_over(self, point: Point) -> jax.Array:
-        """Return whether a model costs less than the budget."""
-        budget = jnp.log(jnp.asarray(self.scenario.query.budget))
-        return self.scenario.log_cost(*point) < budget - 1e-6
-
-    def _useful(self, log_params: jax.Array, most: jax.Array) -> jax.Array:
-        if not self.rising:
-            return most
-
-        def falls(log_tokens: jax.Array) -> jax.Array:
-            return jax.grad(self.scenario.log_loss, 1)(log_params, log_tokens) < 0
-
-        start = LOG_TOKENS[0] + 0 * most
-        return jnp.where(falls(most), most, bisect(falls, start, most, 20)[0])
-
-    def tangent(self, u: jax.Array, point: Point) -> Point:
-        """Return d(log N, log D) / du; tokens stand still where there are no more."""
-        falling = -jax.nn.sigmoid(u) / _EXPONENT
-        by_params, by_tokens = jax.grad(self.scenario.log_cost, (0, 1))(*point)
-        tokens = -falling * by_params / by_tokens
-        return Point(falling, jnp.where(point.log_tokens < self.end, tokens, 0.0))
-
-    def tokens(self, log_params: jax.Array, steps: int = 5) -> jax.Array:
-        """Return the log of the most tokens that the budget buys; NaN where it buys none."""
-        return affordable_tokens(self.scenario, log_params, steps, self.stepped)
 
 
 def best_tokens(
@@ -359,66 +276,48 @@ def lowest_up_to(
     return cell.middle, cell.value
 
 
-def largest_params(s: Scenario, log_tokens: jax.Array) -> jax.Array:
-    """Return the log of the most parameters that the budget pays for; NaN where none."""
-    top = jnp.minimum(_cap(s.query.max_params, LOG_PARAMS[1]), LOG_PARAMS[1]) + 0 * log_tokens
-    budget = jnp.log(jnp.asarray(s.query.budget))
-    width = (top - LOG_PARAMS[0]) / (_SCAN - 1)
+def first_tokens(s: Scenario, log_params: jax.Array, end: jax.Array) -> jax.Array:
+    """Return the log of the fewest tokens that bring a size to the loss; NaN where none do."""
+    target = jnp.log(jnp.asarray(s.query.loss))
+    best, lowest = best_tokens(s, log_params, end)
+    slack = 64 * jnp.finfo(target.dtype).eps
 
-    def paid(log_params: jax.Array) -> jax.Array:
-        return s.log_cost(log_params, log_tokens) <= budget
+    def above(log_tokens: jax.Array) -> jax.Array:
+        return ~(s.log_loss(log_params, log_tokens) <= target)
 
-    def scan(i: jax.Array, found: jax.Array) -> jax.Array:
-        x = LOG_PARAMS[0] + width * i.astype(width.dtype)
-        return jnp.where(paid(x), x, found)
-
-    found = jax.lax.fori_loop(0, _SCAN, scan, jnp.nan + 0 * top)
-    most, _ = bisect(paid, found, jnp.minimum(found + width, top), _HALVINGS)
-    # Off the edge, if it is one: rounding must not carry the model over it.
-    most -= 16 * jnp.finfo(most.dtype).eps * jnp.abs(most)
-    return jnp.where(paid(top), top, most)
+    first = bisect(above, 0 * best + LOG_TOKENS[0], best, 50)[1]
+    return jnp.where(lowest <= target + slack, first, jnp.nan)
 
 
-def affordable_tokens(
-    s: Scenario, log_params: jax.Array, steps: int, stepped: bool
-) -> jax.Array:
-    """Return the log of the most tokens that the budget buys N parameters; NaN where none.
+def smallest_params(s: Scenario, log_tokens: jax.Array, most: jax.Array) -> jax.Array:
+    """Return the log of the fewest parameters that reach the loss; NaN where none do."""
+    target = jnp.log(jnp.asarray(s.query.loss))
+    slack = 64 * jnp.finfo(target.dtype).eps
+    top = jnp.nan * most
+    for excess in EXCESSES:
+        ceiling = jnp.minimum(most, log_tokens + excess)
+        reached = s.log_loss(ceiling, log_tokens) <= target + slack
+        top = jnp.where(reached, ceiling, top)
 
-    Nearly every cost is linear in D, so that a step from one token is exact; further ones are
-    Newton's in log D. Where the cost jumps in D it is bisected.
-    """
-    budget = jnp.asarray(s.query.budget)
-    zero = 0 * log_params
+    def above(log_params: jax.Array) -> jax.Array:
+        return ~(s.log_loss(log_params, log_tokens) <= target)
 
-    def log_cost(log_tokens: jax.Array) -> jax.Array:
-        return s.log_cost(log_params, log_tokens)
-
-    if stepped:
-        start, end = LOG_TOKENS[0] + zero, LOG_TOKENS[1] + zero
-        most, _ = bisect(lambda x: log_cost(x) <= jnp.log(budget), start, end, _HALVINGS)
-        return jnp.where(log_cost(start) <= jnp.log(budget), most, jnp.nan)
-    log_fixed, share = _along(log_cost, zero)
-    # cost(D) = cost(1) (1 + share (D - 1)), with share what the first token costs.
-    left = jnp.expm1(jnp.log(budget) - log_fixed)
-    first = jnp.log1p(jnp.where(left > 0, left, jnp.nan) / share)
-
-    def step(_: int, x: jax.Array) -> jax.Array:
-        value, slope = _along(log_cost, x)
-        move = jnp.clip((jnp.log(budget) - value) / slope, -4.0, 4.0)
-        return jnp.where(jnp.isnan(move), x, jnp.clip(x + move, LOG_TOKENS[0], LOG_TOKENS[1]))
-
-    return jax.lax.fori_loop(0, steps, step, jnp.clip(first, LOG_TOKENS[0], LOG_TOKENS[1]))
+    return bisect(above, 0 * most + LOG_PARAMS[0], top, 50)[1]
 
 
-def _along(function: Callable[[jax.Array], jax.Array], x: jax.Array) -> tuple[Any, Any]:
+def value_and_slope(
+    function: Callable[[jax.Array], jax.Array], x: jax.Array
+) -> tuple[Any, Any]:
+    """Return a function's value and slope."""
     return jax.jvp(function, (x,), (jnp.ones_like(x),))
 
 
-def _cap(limit: Number | None, otherwise: float) -> Any:
-    return otherwise if limit is None else jnp.log(limit)
+def log_limit(limit: Number | None, most: float) -> Any:
+    """Return the logarithm of a limit, which is `most` without one and at most."""
+    return most if limit is None else jnp.minimum(jnp.log(limit), most)
 
 
-def _softplus_inverse(y: jax.Array) -> jax.Array:
+def softplus_inverse(y: jax.Array) -> jax.Array:
     """Return log(e^y - 1); minus infinity at zero and below, so that a curve ends there."""
     inside = y > 0
     y = jnp.where(inside, y, 1.0)

@@ -36,6 +36,7 @@ def reduced_plan(
     q = s.query
     if found is None and q.loss is not None and q.params is None and q.tokens is None:
         answer, base, sound = _beside_its_baseline(s)
+        loss = q.loss
     else:
         answer = answered(s, search(jax.lax.stop_gradient(s)) if found is None else found)
         loss = jnp.asarray(q.loss if q.loss is not None else s.loss(*answer.point))
@@ -46,7 +47,7 @@ def reduced_plan(
     missing = jnp.isnan(answer.found.value)
     return finished(
         priced(s, point),
-        priced(s, base, q.loss if q.loss is not None else s.loss(*point)),
+        priced(s, base, loss),
         marginal_cost(s, point, q, active),
         chosen,
         limit=limit_of(q, active),

@@ -16,18 +16,17 @@ import jax.numpy as jnp
 
 from scaling_jax._pytree import Number
 from scaling_jax.planning.active import Active, Found
+from scaling_jax.planning.budgets import BudgetCurve, affordable_tokens, largest_params
 from scaling_jax.planning.curves import (
-    EXCESSES,
-    BudgetCurve,
     Point,
     ShareCurve,
     TokenCurve,
-    affordable_tokens,
     best_tokens,
-    largest_params,
+    first_tokens,
+    smallest_params,
 )
 from scaling_jax.planning.scenario import LOG_PARAMS, LOG_TOKENS, Scenario
-from scaling_jax.solve.search import Cell, bisect, lowest_between, lowest_cells, zoom
+from scaling_jax.solve.search import Cell, lowest_between, lowest_cells, zoom
 from scaling_jax.solve.smoothness import Smoothness, smoothness
 
 # Points of a grid, the cells of the finer one that are looked into, and those of the coarse one
@@ -155,35 +154,6 @@ def _fixed(s: Scenario, form: Smoothness) -> Found:
     return Found.at(Point(smallest_params(s, log_tokens, most), log_tokens), zero, Active.DATA)
 
 
-def first_tokens(s: Scenario, log_params: jax.Array, end: jax.Array) -> jax.Array:
-    """Return the log of the fewest tokens that bring a size to the loss; NaN where none do."""
-    target = jnp.log(jnp.asarray(s.query.loss))
-    best, lowest = best_tokens(s, log_params, end)
-    slack = 64 * jnp.finfo(target.dtype).eps
-
-    def above(log_tokens: jax.Array) -> jax.Array:
-        return ~(s.log_loss(log_params, log_tokens) <= target)
-
-    first = bisect(above, 0 * best + LOG_TOKENS[0], best, 50)[1]
-    return jnp.where(lowest <= target + slack, first, jnp.nan)
-
-
-def smallest_params(s: Scenario, log_tokens: jax.Array, most: jax.Array) -> jax.Array:
-    """Return the log of the fewest parameters that reach the loss; NaN where none do."""
-    target = jnp.log(jnp.asarray(s.query.loss))
-    slack = 64 * jnp.finfo(target.dtype).eps
-    top = jnp.nan * most
-    for excess in EXCESSES:
-        ceiling = jnp.minimum(most, log_tokens + excess)
-        reached = s.log_loss(ceiling, log_tokens) <= target + slack
-        top = jnp.where(reached, ceiling, top)
-
-    def above(log_params: jax.Array) -> jax.Array:
-        return ~(s.log_loss(log_params, log_tokens) <= target)
-
-    return bisect(above, 0 * most + LOG_PARAMS[0], top, 50)[1]
-
-
 def _along(s: Scenario, curve: Curve, objective: Objective, form: Smoothness) -> Found:
     """Return the lowest point of the objective along a curve."""
 
@@ -197,7 +167,9 @@ def _along(s: Scenario, curve: Curve, objective: Objective, form: Smoothness) ->
         return lowest_cells(value, right, left, _POINTS[form], keep, curve.start(right))
 
     # Finer around the lowest point, beyond its neighbours too; the other cells as they are.
-    lowest, *others = look(low, high, 1 + _OTHERS[form])
+    # Under a sum of powers log cost is convex along the curve but for bumps of the cost.
+    further = 0 if isinstance(curve, ShareCurve) else _OTHERS[form]
+    lowest, *others = look(low, high, 1 + further)
     left = jnp.maximum(lowest.middle - 2 * (lowest.middle - lowest.left), low)
     right = jnp.minimum(lowest.middle + 2 * (lowest.right - lowest.middle), high)
     cells = look(left, right, _KEEP[form]) + others
