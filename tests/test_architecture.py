@@ -82,15 +82,15 @@ def test_heavy_libraries_stay_in_their_rooms():
         assert library not in heavy or room in heavy[library], f"{path} imports {name}"
 
 
-def test_the_root_loads_neither_flax_nor_matplotlib():
+def test_the_root_loads_no_library_that_is_slow_to_import():
     script = (
         "import sys, scaling_jax as sj; sj.plan, sj.Flops, sj.laws.HOFFMANN_2022; "
         "print(*sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
     loaded = set(done.stdout.decode().split())
-    assert {"jax", "optax"} <= loaded
-    assert not {"flax", "matplotlib", "tyro", "rich", "orbax", "grain"} & loaded
+    assert "jax" in loaded
+    assert not {"optax", "flax", "matplotlib", "tyro", "rich", "orbax", "grain"} & loaded
 
 
 def test_the_contents_page_is_what_type_checkers_see():

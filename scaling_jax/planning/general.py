@@ -6,13 +6,14 @@ log(law / loss) <= 0; at a budget, min log law subject to log(cost / budget) <= 
 bounds. The start is the best reduced plan over a small lattice of the choices.
 """
 
+from __future__ import annotations
+
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 
 from scaling_jax._pytree import Number
 from scaling_jax.planning.active import Active, Found
@@ -23,6 +24,9 @@ from scaling_jax.planning.records import Plan
 from scaling_jax.planning.scenario import LOG_PARAMS, LOG_TOKENS, Scenario
 from scaling_jax.planning.searching import best_pick
 from scaling_jax.solve import Solution, Status, minimise
+
+if TYPE_CHECKING:
+    import optax
 
 Variables = dict[str, jax.Array]
 # Values of each choice at which a start is looked for, by the number of choices.

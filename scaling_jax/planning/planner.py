@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
-import optax
 
 from scaling_jax._axes import check_axes, cost_axes, law_axes
 from scaling_jax._numerics import as_floats
@@ -31,6 +30,9 @@ from scaling_jax.planning.refusal import (
 from scaling_jax.planning.scenario import Scenario, as_power_sum
 from scaling_jax.planning.validity import sane, valid
 from scaling_jax.solve.meshes import on_any_mesh
+
+if TYPE_CHECKING:
+    import optax
 
 _CHUNK = 1024
 

@@ -18,7 +18,10 @@ def comparison(found: Comparison, ax: "Axes | None" = None) -> "Axes":
     members = sorted(members, key=lambda each: -each.holdout_error) or list(found.members)
     ax = ax or new_axes(height=1.0 + 0.32 * len(members))
     for row, each in enumerate(members):
-        colour, marker = (ORANGE, "s") if each.rejected else (BLUE, "o")
+        tested = np.isfinite(each.misfit.p_value)
+        colour, marker = BLUE if tested else GREY, "o"
+        if each.rejected:
+            colour, marker = ORANGE, "s"
         face = colour if each.weight else "white"
         error = 100 * each.holdout_error
         ax.plot(error, row, marker, color=colour, markerfacecolor=face, markersize=7)
@@ -44,7 +47,14 @@ def comparison(found: Comparison, ax: "Axes | None" = None) -> "Axes":
 def _legend(ax: "Axes") -> None:
     ax.plot([], [], "o", color=BLUE, label="the runs follow it")
     ax.plot([], [], "s", color=ORANGE, label="the runs reject it")
-    ax.plot([], [], "o", color=GREY, markerfacecolor="white", label="no weight (hollow)")
+    ax.plot(
+        [],
+        [],
+        "o",
+        color=GREY,
+        markerfacecolor="white",
+        label="not to be tested; hollow: no weight",
+    )
     ax.legend(loc="best")
 
 

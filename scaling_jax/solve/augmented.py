@@ -6,12 +6,16 @@ for min f subject to h = 0 and g <= 0. Source: Nocedal and Wright, "Numerical
 Optimization", 2nd edition, section 17.3.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
+
+if TYPE_CHECKING:
+    import optax
 
 _OUTER_STEPS = 30
 _INNER_STEPS = 200
@@ -100,6 +104,8 @@ def augmented_lagrangian(
 
     Bounds are constraints like others here. Where `done` is true the start is returned.
     """
+    import optax  # noqa: PLC0415 (slow to import, and most plans do not need it)
+
     transform = optax.with_extra_args_support(optimiser)
     low, high = jnp.isfinite(problem.low), jnp.isfinite(problem.high)
 
@@ -173,6 +179,8 @@ def _descend(
     done: jax.Array,
 ) -> jax.Array:
     """Minimise a smooth function until its gradient is small or the steps run out."""
+    import optax  # noqa: PLC0415
+
     value_and_grad = jax.value_and_grad(function)
 
     def body(inner: _Inner) -> _Inner:

@@ -1,23 +1,22 @@
 """Constrained minimisation: Newton on the KKT system, Optax where that does not get there."""
 
+from __future__ import annotations
+
+import functools
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
-import optax
 from jax.flatten_util import ravel_pytree
 
 from scaling_jax.solve.augmented import Point, Problem, augmented_lagrangian
 from scaling_jax.solve.implicit import dense, root
 from scaling_jax.solve.newton import newton
 from scaling_jax.solve.status import Solution, Status
-from scaling_jax.solve.trials import best_length
 
-# L-BFGS directions, each tried at several lengths. (`optax.lbfgs()` searches them by loops of
-# its own, which `jax.shard_map` refuses.) One object, so that compiled programs are found
-# again.
-DEFAULT_OPTIMISER = optax.chain(optax.scale_by_lbfgs(), optax.scale(-1.0), best_length())
+if TYPE_CHECKING:
+    import optax
 
 
 def minimise(
@@ -115,7 +114,7 @@ def _solve(
         first = done | (i == 0)
         # The augmented Lagrangian only has to reach Newton's basin.
         led = augmented_lagrangian(
-            problem, start, optimiser or DEFAULT_OPTIMISER, eps**0.4, first
+            problem, start, optimiser or _default_optimiser(), eps**0.4, first
         )
         near, size = newton(residual, jnp.concatenate(led), done)
         # From a guess that meets its constraints nothing dearer is accepted.
@@ -131,3 +130,17 @@ def _solve(
     begin = 0 if optimiser is None else 1
     packed, error, _ = jax.lax.fori_loop(begin, 2, attempt, first)
     return packed, error
+
+
+@functools.cache
+def _default_optimiser() -> optax.GradientTransformationExtraArgs:
+    """Return L-BFGS directions, each tried at several lengths.
+
+    `optax.lbfgs()` searches them by loops of its own, which `jax.shard_map` refuses. One
+    object, so that compiled programs are found again.
+    """
+    import optax  # noqa: PLC0415 (slow to import)
+
+    from scaling_jax.solve.trials import best_length  # noqa: PLC0415 (needs Optax)
+
+    return optax.chain(optax.scale_by_lbfgs(), optax.scale(-1.0), best_length())
